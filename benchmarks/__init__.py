@@ -1,0 +1,1 @@
+"""What is measured, always beside something to compare with: see docs/benchmarks.md."""

@@ -1,0 +1,79 @@
+"""The vocabulary that every room shares: what a record, a resource, a clause and a query are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+Record = dict[str, Any]
+"""One EPJ record: field name → text, whole number or list of child records.
+
+Names that begin with "$" are derived, never stored by the user: "$key" is the record's own key, "$<reference>" the
+key of the record that a reference points at (None when it points nowhere).
+"""
+
+Resource = dict[str, Any]
+"""One FHIR R4 resource as parsed JSON."""
+
+Facts = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """One restriction on a search: a parameter with its modifier and the values that any may match."""
+
+    parameter: str
+    values: tuple[str, ...]
+    modifier: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """One sort key: a search parameter, ascending unless said otherwise."""
+
+    parameter: str
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What a search asks of the store, free of HTTP: clauses are joined by AND, values inside one by OR.
+
+    `after` is the last row of the page before: the sort values in order, then source number and key.
+    """
+
+    resource_type: str
+    clauses: tuple[Clause, ...] = ()
+    sort: tuple[Sort, ...] = ()
+    count: int = 50
+    after: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One matching record: which mapping renders it and where it stands in the total order."""
+
+    mapping: str
+    record: Record
+    position: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of matches and whether more follow."""
+
+    matches: Sequence[Found]
+    more: bool
+
+
+class RecordStore(Protocol):
+    """What the rest of the house asks of a place where records live."""
+
+    def get(self, kind: str, key: str) -> Record | None:
+        """Return the whole record with its child lists, or None."""
+        ...
+
+    def scan(self, kind: str) -> Iterator[Record]:
+        """Yield every record of a kind in key order without holding them in memory."""
+        ...

@@ -1,0 +1,135 @@
+"""The library: records in, FHIR out, in three lines of Python and without a server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Set
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fhir_facade.contracts import Record, Resource
+from fhir_facade.mapping.findings import nearest
+from fhir_facade.mapping.kinds import Field, Kind, Kinds
+from fhir_facade.mapping.mapping_set import CompiledMapping, load_mapping_set
+from fhir_facade.outcome import Issue, Refused
+from fhir_facade.resources import data_root
+from fhir_facade.store.batches import shown
+from fhir_facade.store.field_values import Unfit, check
+from fhir_facade.terminology.identity import is_national_identity_number
+
+if TYPE_CHECKING:
+    from fhir_facade.mapping.interpret import Lineage
+
+
+class Facade:
+    """The mappings of one folder, compiled.
+
+    `to_fhir`, `to_bytes` and `to_model` give the same resource as a dict, JSON and a fhir.resources R4B
+    model; `explain` says where each element came from. `resource` chooses among the types of one kind.
+    Refused when no mapping fits or the record has what its kind does not know. Values without a FHIR form are
+    told in `issues`.
+    """
+
+    def __init__(self, mappings: Path | None = None) -> None:
+        self.mapping_set = load_mapping_set(mappings or data_root("mappings"))
+
+    def to_fhir(
+        self, kind: str, record: Record, *, resource: str | None = None, issues: list[Issue] | None = None
+    ) -> Resource:
+        """Return the resource as a dict."""
+        mapping = self.mapping(kind, resource)
+        resource_json: Resource = mapping.to_fhir(self._complete(mapping, record), _list(issues))
+        return resource_json
+
+    def to_bytes(
+        self, kind: str, record: Record, *, resource: str | None = None, issues: list[Issue] | None = None
+    ) -> bytes:
+        """Return the resource as JSON."""
+        mapping = self.mapping(kind, resource)
+        body: bytes = mapping.to_bytes(self._complete(mapping, record), _list(issues))
+        return body
+
+    def to_model(self, kind: str, record: Record, *, resource: str | None = None) -> Any:
+        """Return the resource as a fhir.resources R4B model, whose classes fit R4 4.0.1 for these types."""
+        from fhir.resources.R4B import (
+            get_fhir_model_class,
+        )  # a second to import; only who asks for models pays
+
+        parsed = self.to_fhir(kind, record, resource=resource)
+        return get_fhir_model_class(parsed["resourceType"]).model_validate(parsed)
+
+    def explain(self, kind: str, record: Record, *, resource: str | None = None) -> list[Lineage]:
+        """Return for each element its path, value, field and mapping line."""
+        mapping = self.mapping(kind, resource)
+        return mapping.explain(self._complete(mapping, record))
+
+    def mapping(self, kind: str, resource: str | None = None) -> CompiledMapping:
+        """The first mapping of a kind, or the one for this resource type; Refused with the nearest name."""
+        kinds = sorted({mapping.kind.name for mapping in self.mapping_set.mappings.values()})
+        if kind not in kinds:
+            raise Refused(_unknown(kind, "", kinds, nearest(kind, kinds)))
+        found = self.mapping_set.for_kind(kind)
+        fitting = [mapping for mapping in found if resource in (None, mapping.resource_type)]
+        if not fitting:
+            types = [mapping.resource_type for mapping in found]
+            raise Refused(_unknown(kind, f" → {resource}", types, nearest(str(resource), types)))
+        return fitting[0]
+
+    def _complete(self, mapping: CompiledMapping, record: Record) -> Record:
+        """The record with its derived entries; Refused when it has what the kind does not know."""
+        kinds, kind = self.mapping_set.kinds, mapping.kind
+        if issues := list(record_faults(kinds, kind, record)):
+            raise Refused(*issues)
+        return kinds.complete(kind, record)
+
+
+def _list(issues: list[Issue] | None) -> list[Issue]:
+    return [] if issues is None else issues
+
+
+def record_faults(kinds: Kinds, kind: Kind, record: Record) -> Iterator[Issue]:
+    """What keeps a record from being mapped: unknown fields, values that do not fit, a key left out."""
+    for part in kind.key:
+        if record.get(part) is None:
+            yield Issue("field-missing", part, {"field": part, "kind": kind.name})
+        elif is_national_identity_number(str(record[part]).strip()):
+            yield Issue("person-number-as-key", part, {"field": part})
+    known = {kind.version, kind.changed, *kind.children}
+    yield from _field_faults(kind.name, kind.fields, known, record)
+    for child in kind.children.values():
+        items = record.get(child.name) or []
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+            yield _unfit(child.name, "list", "a list of objects is expected")
+            continue
+        for item in items:
+            if child.records:
+                yield from record_faults(kinds, kinds[child.records], item)
+            else:
+                yield from _field_faults(f"{kind.name}.{child.name}", child.fields, set(), item)
+
+
+def _field_faults(
+    name: str, fields: Mapping[str, Field], besides: Set[str], record: Record
+) -> Iterator[Issue]:
+    for given, value in record.items():
+        if given in besides or given.startswith("$"):
+            continue
+        if given not in fields:
+            allowed = ", ".join(sorted({*fields, *besides})) + nearest(given, {*fields, *besides})
+            yield Issue(
+                "field-unknown", shown(given), {"kind": name, "field": shown(given), "allowed": allowed}
+            )
+        elif value is not None:
+            try:
+                check(fields[given], value)
+            except Unfit as unfit:
+                yield _unfit(given, fields[given].type, unfit.reason)
+
+
+def _unfit(name: str, kind: str, reason: str) -> Issue:
+    return Issue("field-type", name, {"field": name, "type": kind, "reason": reason})
+
+
+def _unknown(kind: str, resource: str, allowed: list[str], near: str) -> Issue:
+    return Issue(
+        "kind-unknown", "", {"kind": kind, "resource": resource, "allowed": allowed, "nearest": near}
+    )

@@ -1,0 +1,81 @@
+"""Read YAML as strings only, remembering the line of every key and value; nothing else in the house reads YAML.
+
+YAML 1.1 would read the municipality "0301" as a number, "NO" as false and "12:30" as 750; here a scalar is a string.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+Loader: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+
+
+class Text(str):
+    """A scalar with the line it stands on (1-based)."""
+
+    line: int
+
+    def __new__(cls, value: str, line: int) -> Text:
+        text = super().__new__(cls, value)
+        text.line = line
+        return text
+
+
+class Rows(list[Any]):
+    """A sequence with the line it begins on."""
+
+    line: int
+
+
+class Table(dict[str, Any]):
+    """A mapping with the line it begins on; `at` gives the line of one key."""
+
+    line: int
+    lines: dict[str, int]
+    repeated: list[tuple[str, int]]
+
+    def at(self, key: str) -> int:
+        return self.lines.get(key, self.line)
+
+
+class SourceError(Exception):
+    """A file that is not YAML at all."""
+
+    def __init__(self, file: str, line: int, message: str) -> None:
+        super().__init__(f"{file}:{line}: {message}")
+        self.file, self.line, self.message = file, line, message
+
+
+def read(path: Path) -> Table:
+    """Return the file's top table; SourceError when it is no YAML table."""
+    try:
+        node = yaml.compose(path.read_text("utf-8"), Loader=Loader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise SourceError(path.name, mark.line + 1 if mark else 1, f"not YAML: {getattr(error, 'problem', error)}") from None
+    tree = _convert(node) if node is not None else None
+    if not isinstance(tree, Table):
+        raise SourceError(path.name, 1, "a table of keys is expected")
+    return tree
+
+
+def _convert(node: Any) -> Any:
+    line = node.start_mark.line + 1
+    if isinstance(node, yaml.ScalarNode):
+        return Text(node.value, line)
+    if isinstance(node, yaml.SequenceNode):
+        rows = Rows(_convert(child) for child in node.value)
+        rows.line = line
+        return rows
+    table = Table()
+    table.line, table.lines, table.repeated = line, {}, []
+    for key, value in node.value:
+        name, key_line = str(key.value), key.start_mark.line + 1
+        if name in table:
+            table.repeated.append((name, key_line))
+        table[name] = _convert(value)
+        table.lines[name] = key_line
+    return table

@@ -1,0 +1,375 @@
+"""Compile FHIR searches to SQL: clauses (parameter, modifier, values) → SQLAlchemy expressions over record tables.
+
+Derived from the same rules that render the resource, so a parameter works because a row fills its path, and what
+it finds is what the resource says. Values never enter the text of a statement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from sqlalchemy import ColumnElement, FromClause, Table, and_, exists, false, func, literal, not_, or_, select
+
+from fhir_facade.contracts import Clause, Sort
+from fhir_facade.definitions import SearchParameter
+from fhir_facade.mapping.codecs import Unusable, oslo_time
+from fhir_facade.mapping.columns import KEY, PARENT, SearchColumn, column_name, link_column
+from fhir_facade.mapping.findings import nearest
+from fhir_facade.mapping.ir import Coded, Condition, Copy, Each, Logical, MappingRules, Refer, fields_of
+from fhir_facade.mapping.kinds import Kind, Kinds
+from fhir_facade.mapping.search_hits import Flat, Hit, conditions, flat_rules, hits, parameters_of
+from fhir_facade.mapping.search_tokens import token_where
+from fhir_facade.mapping.search_values import EXAMPLES, Range, date_range, date_value, folded, reference_value, token_value
+from fhir_facade.mapping.vocabulary import Vocabulary
+from fhir_facade.outcome import Issue, Refused
+
+Tables = Mapping[str, Table]
+Where = ColumnElement[bool]
+LOWEST, HIGHEST = -(2**62), 2**62
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A search parameter that works: what CapabilityStatement, OpenAPI and the query parser print and use."""
+
+    code: str
+    type: str
+    targets: tuple[str, ...]
+    modifiers: tuple[str, ...]
+    url: str
+    example: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """One mapping of a resource type as a place to search."""
+
+    mapping: str
+    kind: Kind
+    rules: MappingRules
+
+    @cached_property
+    def flat(self) -> list[Flat]:
+        return flat_rules(self.rules)
+
+
+class SearchPlan:
+    """Every search that the mappings allow."""
+
+    def __init__(
+        self, sources: Mapping[str, Sequence[tuple[MappingRules, Kind]]], kinds: Kinds, words: Vocabulary
+    ) -> None:
+        self.kinds, self.words = kinds, words
+        self._sources = {
+            name: tuple(Source(rules.name, kind, rules) for rules, kind in found) for name, found in sources.items()
+        }
+        self._hits: dict[tuple[str, str, str], list[Hit]] = {}
+        self._parameters: dict[str, Mapping[str, Parameter]] = {}
+
+    def sources(self, resource_type: str) -> tuple[Source, ...]:
+        return self._sources.get(resource_type, ())
+
+    def parameters(self, resource_type: str) -> Mapping[str, Parameter]:
+        """The parameters that some row fills, by code."""
+        if resource_type not in self._parameters:
+            self._parameters[resource_type] = {
+                code: self._described(resource_type, found)
+                for code, found in sorted(parameters_of(resource_type).items())
+                if any(self._hits_of(source, found) for source in self.sources(resource_type))
+            }
+        return self._parameters[resource_type]
+
+    def sortable(self, resource_type: str) -> tuple[str, ...]:
+        """The parameters that order results: those of dates, strings and plain codes of the record itself."""
+        return tuple(code for code in self.parameters(resource_type) if self._orders(resource_type, code))
+
+    def _orders(self, resource_type: str, code: str) -> bool:
+        parameter = parameters_of(resource_type)[code]
+        by_source = [self._hits_of(source, parameter) for source in self.sources(resource_type)]
+        if code == "_id":
+            return True
+        if parameter.type in ("date", "string"):
+            return all(not hit.each for found in by_source for hit in found)
+        plain = all(
+            len(found) <= 1
+            and all(isinstance(hit.rule, Coded) and hit.rule.code_map is None and not hit.each for hit in found)
+            for found in by_source
+        )
+        return parameter.type == "token" and plain
+
+    def _described(self, resource_type: str, found: SearchParameter) -> Parameter:
+        rules = [hit.rule for source in self.sources(resource_type) for hit in self._hits_of(source, found)]
+        modifiers: tuple[str, ...] = ()
+        if found.type == "string":
+            modifiers = ("exact", "contains")
+        if found.type == "reference" and any(isinstance(rule, Logical) for rule in rules):
+            modifiers = ("identifier",)
+        return Parameter(found.code, found.type, found.targets, modifiers, found.url, EXAMPLES[found.type])
+
+    def _hits_of(self, source: Source, parameter: SearchParameter) -> list[Hit]:
+        key = (source.rules.resource_type, source.mapping, parameter.code)
+        if key not in self._hits:
+            self._hits[key] = hits(source.rules.resource_type, parameter, source.flat)
+        return self._hits[key]
+
+    # --- what the store computes when it writes
+
+    @cached_property
+    def columns(self) -> tuple[SearchColumn, ...]:
+        """The computed columns that date and string searches need."""
+        out: dict[tuple[str, str, str], SearchColumn] = {}
+        for resource_type, sources in self._sources.items():
+            for source in sources:
+                for parameter in parameters_of(resource_type).values():
+                    for hit in self._hits_of(source, parameter):
+                        for column in _columns(source.kind, self.kinds, parameter.type, hit):
+                            out[(column.kind, column.child, column.name)] = column
+        return tuple(out.values())
+
+    # --- expressions
+
+    def where(self, source: Source, clauses: Iterable[Clause], tables: Tables) -> Where:
+        """All clauses as one expression; Refused for an unknown parameter, modifier or value."""
+        return and_(literal(True), *(self._clause(source, clause, tables) for clause in clauses))
+
+    def parameter(self, resource_type: str, clause: Clause) -> Parameter:
+        """The parameter that a clause names; Refused with the nearest and the list when there is none."""
+        known = self.parameters(resource_type)
+        found = known.get(clause.parameter)
+        if found is None:
+            facts = {
+                "type": resource_type,
+                "name": clause.parameter,
+                "allowed": list(known),
+                "nearest": nearest(clause.parameter, known),
+            }
+            raise Refused(Issue("search-parameter-unknown", clause.parameter, facts))
+        if clause.modifier and clause.modifier not in found.modifiers:
+            facts = {"name": found.code, "modifier": clause.modifier, "allowed": list(found.modifiers) or ["-"]}
+            raise Refused(Issue("search-modifier-unknown", clause.parameter, facts))
+        return found
+
+    def _clause(self, source: Source, clause: Clause, tables: Tables) -> Where:
+        resource_type = source.rules.resource_type
+        parameter = self.parameter(resource_type, clause)
+        found = self._hits_of(source, parameters_of(resource_type)[clause.parameter])
+        any_value = [self._value(source, parameter, clause.modifier, text, found, tables) for text in clause.values]
+        return or_(false(), *any_value)
+
+    def _value(
+        self, source: Source, parameter: Parameter, modifier: str, text: str, found: list[Hit], tables: Tables
+    ) -> Where:
+        if parameter.type == "date":
+            prefix, span = date_value(parameter.code, text)
+            return self._dates(source, prefix, span, found, tables)
+        build: Any
+        if parameter.type == "token" or modifier == "identifier":
+            token = token_value(parameter.code, text)
+            build = lambda hit, table: token_where(hit, token, table)  # noqa: E731
+        elif parameter.type == "reference":
+            kind, key = reference_value(parameter.code, text)
+            build = lambda hit, table: _reference(hit.rule, kind, key, table)  # noqa: E731
+        else:
+            build = lambda hit, table: _string(hit.rule, modifier, text, table)  # noqa: E731
+        return or_(false(), *(self._placed(source, hit, build, tables) for hit in found))
+
+    def _placed(self, source: Source, hit: Hit, build: Any, tables: Tables) -> Where:
+        """The expression of one hit where it stands: in the record itself, or in one of its list items."""
+        outer, inner = conditions(hit)
+        table = tables[source.kind.name]
+        guards = [guard(table, condition) for condition in outer]
+        if hit.each is None:
+            return and_(build(hit, table), *guards, *_completes(hit, table))
+        item, joined = self._item(source.kind, hit.each, table, tables)
+        parts = [joined, build(hit, item), *(guard(item, condition) for condition in inner)]
+        parts += _completes(hit, item)
+        if hit.each.first:
+            parts.append(not_(self._earlier(source.kind, hit.each, item, table, tables)))
+        return and_(exists(select(literal(1)).select_from(item).where(*parts).correlate(table)), *guards)
+
+    def _item(self, kind: Kind, each: Each, table: Table, tables: Tables) -> tuple[FromClause, Where]:
+        """The table of a list's items, and how an item hangs on its record."""
+        child = kind.children[each.child]
+        if not child.records:
+            item = tables[f"{kind.name}/{each.child}"].alias()
+            return item, item.c[PARENT] == table.c[KEY]
+        other = self.kinds[child.records]
+        link = next(name for name, link in other.links.items() if link.to == kind.name)
+        item = tables[other.name].alias()
+        return item, item.c[link_column(link)] == table.c[KEY]
+
+    def _earlier(self, kind: Kind, each: Each, item: Any, table: Table, tables: Tables) -> Where:
+        """An item before this one that would have been taken instead."""
+        before, joined = self._item(kind, each, table, tables)
+        key = [column_name(name) for name in kind.children[each.child].key]
+        lower = or_(*(before.c[name] < item.c[name] for name in key))
+        tests = [guard(before, condition) for condition in each.only]
+        return exists(select(literal(1)).select_from(before).where(joined, lower, *tests).correlate(table, item))
+
+    def _dates(self, source: Source, prefix: str, span: Range, found: list[Hit], tables: Tables) -> Where:
+        """Start and end of one period are judged together; anything else by itself."""
+        out = []
+        for group in _periods(found):
+
+            def build(hit: Hit, table: FromClause, group: list[Hit] = group) -> Where:
+                low, high, present = _bounds(group, table)
+                return and_(present, _compare(prefix, span, low, high))
+
+            out.append(self._placed(source, group[0], build, tables))
+        return or_(false(), *out)
+
+    def order(self, source: Source, sort: Sequence[Sort], tables: Tables) -> list[ColumnElement[Any]]:
+        """One never-NULL expression per sort key, comparable between the sources of a type."""
+        return [self._sort_key(source, each, tables) for each in sort]
+
+    def _sort_key(self, source: Source, sort: Sort, tables: Tables) -> ColumnElement[Any]:
+        resource_type = source.rules.resource_type
+        parameter = self.parameter(resource_type, Clause(sort.parameter, ()))
+        table = tables[source.kind.name]
+        found = [hit for hit in self._hits_of(source, parameters_of(resource_type)[parameter.code]) if not hit.each]
+        if parameter.code == "_id":
+            return table.c[KEY]
+        if parameter.type == "date":
+            if not found:
+                return literal(HIGHEST)
+            return func.coalesce(_bounds(_periods(found)[0], table)[0], HIGHEST)
+        if not found:
+            return literal("")
+        rule = found[0].rule
+        name = _folded_name(rule) if parameter.type == "string" else column_name(rule.field)  # type: ignore[union-attr]
+        return func.coalesce(table.c[name], "")
+
+
+def guard(table: FromClause, condition: Condition) -> Where:
+    """A guard as SQL; "^field" never stands in a guard that search meets."""
+    column = table.c[column_name(condition.field.removeprefix("^"))]
+    return column.in_(condition.values) if condition.values else column.is_not(None)
+
+
+def _completes(hit: Hit, table: FromClause) -> list[Where]:
+    """For a constant inside an object: something else is written there."""
+    if not hit.beside:
+        return []
+    columns = [
+        table.c[KEY if name == "$key" else column_name(name)] for rule in hit.beside for name in fields_of(rule)[:1]
+    ]
+    return [or_(*(column.is_not(None) for column in columns))]
+
+
+def _reference(rule: Any, kind: str | None, key: str, table: FromClause) -> Where:
+    """A literal reference to Type/id. A logical reference has no id, so nothing finds it this way."""
+    if not isinstance(rule, Refer) or (kind is not None and kind != rule.to):
+        return false()
+    head = f"{rule.prefix}-" if rule.prefix else ""
+    if not key.startswith(head):
+        return false()
+    column = KEY if rule.link == "key" else link_column(rule.link)
+    return table.c[column] == key.removeprefix(head)
+
+
+def _string(rule: Any, modifier: str, text: str, table: FromClause) -> Where:
+    if modifier == "exact":
+        return or_(*(table.c[column_name(name)] == text for name in rule.fields))
+    column, sought = table.c[_folded_name(rule)], folded(text)
+    if modifier == "contains":
+        return column.contains(sought, autoescape=True)
+    return and_(column >= sought, column < sought + "\U0010ffff")
+
+
+def _compare(prefix: str, span: Range, low: ColumnElement[int], high: ColumnElement[int]) -> Where:
+    """How a search range meets a value range (https://hl7.org/fhir/R4/search.html#prefix)."""
+    inside = and_(low >= span.low, high <= span.high)
+    match prefix:
+        case "eq":
+            return inside
+        case "ne":
+            return not_(inside)
+        case "gt":
+            return high > span.high
+        case "lt":
+            return low < span.low
+        case "ge":
+            return or_(high > span.high, inside)
+        case "le":
+            return or_(low < span.low, inside)
+        case "sa":
+            return low >= span.high
+        case "eb":
+            return high <= span.low
+        case _:  # ap: the two ranges overlap
+            return and_(low < span.high, high > span.low)
+
+
+def _periods(found: list[Hit]) -> list[list[Hit]]:
+    """Hits grouped so that the start and the end of one period stand together."""
+    groups: dict[Any, list[Hit]] = {}
+    for hit in found:
+        stem = tuple(step.name for step in hit.rule.path[:-1]) if hit.part else (id(hit.rule),)
+        groups.setdefault((id(hit.each) if hit.each else 0, stem), []).append(hit)
+    return list(groups.values())
+
+
+def _bounds(group: list[Hit], table: FromClause) -> tuple[Any, Any, Any]:
+    """(low, high, there is something) of a date or a period; an open end is far away."""
+    if not group[0].part:
+        rule = group[0].rule
+        low, high = table.c[_low_name(rule)], table.c[_high_name(rule)]
+        return low, high, low.is_not(None)
+    by_part = {hit.part: hit.rule for hit in group}
+    low = table.c[_low_name(by_part["start"])] if "start" in by_part else literal(None)
+    high = table.c[_high_name(by_part["end"])] if "end" in by_part else literal(None)
+    present = or_(*(column.is_not(None) for column, part in ((low, "start"), (high, "end")) if part in by_part))
+    return func.coalesce(low, LOWEST), func.coalesce(high, HIGHEST), present
+
+
+def _low_name(rule: Any) -> str:
+    return f"_low_{column_name(rule.fields[0])}"
+
+
+def _high_name(rule: Any) -> str:
+    return f"_high_{column_name(rule.fields[0])}"
+
+
+def _folded_name(rule: Any) -> str:
+    return f"_folded_{column_name(rule.fields[0])}"
+
+
+def _columns(kind: Kind, kinds: Kinds, parameter_type: str, hit: Hit) -> list[SearchColumn]:
+    rule = hit.rule
+    if not isinstance(rule, Copy):
+        return []
+    owner, child = kind.name, hit.each.child if hit.each else ""
+    if child and kind.children[child].records:
+        owner, child = kinds[kind.children[child].records].name, ""
+    if parameter_type == "date":
+        return [
+            SearchColumn(owner, child, _low_name(rule), "integer", lambda item: _bound(rule, item, 0)),
+            SearchColumn(owner, child, _high_name(rule), "integer", lambda item: _bound(rule, item, 1)),
+        ]
+    if parameter_type == "string":
+        return [SearchColumn(owner, child, _folded_name(rule), "text", lambda item: _folded_value(rule, item))]
+    return []
+
+
+def _first(rule: Copy, item: Mapping[str, Any]) -> Any:
+    return next((value for name in rule.fields if (value := item.get(name)) is not None), None)
+
+
+def _bound(rule: Copy, item: Mapping[str, Any], side: int) -> int | None:
+    """The first or the last millisecond of a date field, as the resource shows it."""
+    value = _first(rule, item)
+    if value is None:
+        return None
+    try:
+        span = date_range(oslo_time(value) if rule.codec == "dateTime" else str(value))
+    except Unusable:
+        return None
+    return span[side] if span else None
+
+
+def _folded_value(rule: Copy, item: Mapping[str, Any]) -> str | None:
+    value = _first(rule, item)
+    return None if value is None else folded(str(value))

@@ -1,0 +1,113 @@
+"""Everything that can go wrong, in one list: severity, FHIR issue type, HTTP status, sentence and remedy in nb and en.
+
+Errors are values (`Issue`); `Refused` is how they travel. Every answer that is not a success becomes an
+OperationOutcome (https://hl7.org/fhir/R4/operationoutcome.html) made here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from fhir_facade.contracts import Facts, Resource
+from fhir_facade.issue_catalogue import ROWS
+
+
+class Entry(NamedTuple):
+    """One row of the catalogue. Sentences hold {names} that the issue's facts fill; never a person's data."""
+
+    severity: str
+    type: str
+    status: int
+    en: str
+    nb: str
+    remedy_en: str
+    remedy_nb: str
+
+
+CATALOGUE: Mapping[str, Entry] = {code: Entry(*row) for code, row in ROWS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """One thing that is wrong: a catalogue code, the place, and what the sentence needs.
+
+    `at` is a FHIRPath, "line 3, column 7", a file:line or the name of a search parameter.
+    """
+
+    code: str
+    at: str = ""
+    facts: Facts = field(default_factory=dict)
+
+    @property
+    def entry(self) -> Entry:
+        return CATALOGUE[self.code]
+
+    def sentence(self, language: str = "en") -> str:
+        """The sentence with its remedy, in "en" or "nb"."""
+        said = self.entry
+        text, remedy = (said.nb, said.remedy_nb) if language == "nb" else (said.en, said.remedy_en)
+        facts = {name: _words(value) for name, value in self.facts.items()}
+        return " ".join(part.format_map(facts) for part in (text, remedy) if part)
+
+    def __str__(self) -> str:
+        return f"{self.at}: {self.code}: {self.sentence()}" if self.at else f"{self.code}: {self.sentence()}"
+
+
+class Refused(Exception):
+    """A request or a file that is not carried out; the issues say why."""
+
+    def __init__(self, *issues: Issue) -> None:
+        self.issues = issues
+        super().__init__("; ".join(str(issue) for issue in issues))
+
+    @property
+    def status(self) -> int:
+        return max((issue.entry.status for issue in self.issues), default=500)
+
+
+def operation_outcome(issues: Iterable[Issue], language: str = "en") -> Resource:
+    """Return the OperationOutcome of the issues; sentences in the language asked for, the other one beside it."""
+    return {"resourceType": "OperationOutcome", "issue": [_issue(issue, language) for issue in issues]}
+
+
+def _issue(issue: Issue, language: str) -> dict[str, Any]:
+    other = "nb" if language == "en" else "en"
+    out: dict[str, Any] = {
+        "severity": issue.entry.severity,
+        "code": issue.entry.type,
+        "details": {
+            "coding": [{"system": "http://fhir-facade.no/fhir/CodeSystem/issue", "code": issue.code}],
+            "text": issue.sentence(language),
+            "_text": {
+                "extension": [
+                    {
+                        "url": "http://hl7.org/fhir/StructureDefinition/translation",
+                        "extension": [
+                            {"url": "lang", "valueCode": other},
+                            {"url": "content", "valueString": issue.sentence(other)},
+                        ],
+                    }
+                ]
+            },
+        },
+    }
+    if issue.at:
+        place = "expression" if _is_path(issue.at) else "location"
+        out[place] = [issue.at]
+        if place == "location":
+            out["diagnostics"] = issue.at
+    return out
+
+
+def _is_path(at: str) -> bool:
+    """Whether the place is a FHIRPath (Encounter.period, Bundle.entry[1]) and not a file, a line or a parameter."""
+    head = at.split(".", 1)[0].split("[", 1)[0]
+    return head[:1].isupper() and head.isalpha()
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, list | tuple | set | frozenset):
+        return ", ".join(map(str, sorted(value, key=str)))
+    return str(value)

@@ -1,0 +1,110 @@
+"""The CapabilityStatement: mappings and surface table said in FHIR.
+
+https://hl7.org/fhir/R4/http.html#capabilities
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from fhir_facade.rest.answer import Answer, pretty
+from fhir_facade.rest.conditional import not_modified
+from fhir_facade.rest.query_string import general_parameters
+from fhir_facade.rest.services import Interaction, Request, Services
+
+if TYPE_CHECKING:
+    from fhir_facade.mapping.mapping_set import MappingSet
+    from fhir_facade.mapping.to_where import Parameter
+
+CANONICAL = "http://fhir-facade.no/fhir/CapabilityStatement/server"
+DATE = "2026-11-23"  # when what can be said here last changed; not the hour of a start: bytes stay the same
+FORMATS = ["application/fhir+json", "json"]
+
+
+def capabilities(services: Services, request: Request) -> Answer:
+    """Answer the statement made at start."""
+    indented = general_parameters(request) if request.query else False
+    etag = _etag(services.statement)
+    if not_modified(request, etag):
+        return Answer(304, b"", (b"etag", etag))
+    body = pretty(services.statement) if indented else services.statement
+    return Answer(200, body, (b"etag", etag))
+
+
+@lru_cache(maxsize=4)
+def _etag(statement: bytes) -> bytes:
+    return b'W/"' + hashlib.sha256(statement).hexdigest()[:16].encode() + b'"'
+
+
+def capability_statement(
+    mapping_set: MappingSet, surface: Sequence[Interaction], base_url: str, version: str
+) -> bytes:
+    """Return the statement as JSON; the same mappings give the same bytes."""
+    statement = {
+        "resourceType": "CapabilityStatement",
+        "url": CANONICAL,
+        "version": version,
+        "name": "FhirFacade",
+        "title": "FHIR facade over Norwegian hospital records",
+        "status": "active",
+        "date": DATE,
+        "description": "What is mapped can be read and searched; nothing else is claimed.",
+        "kind": "instance",
+        "software": {"name": "fhir_facade", "version": version},
+        "implementation": {"description": "fhir_facade", "url": base_url},
+        "fhirVersion": "4.0.1",
+        "format": FORMATS,
+        "rest": [_rest(mapping_set, surface)],
+    }
+    return orjson.dumps(statement)
+
+
+def _rest(mapping_set: MappingSet, surface: Sequence[Interaction]) -> dict[str, Any]:
+    by_code: Mapping[str, str] = {
+        row.code: row.documentation for row in reversed(surface) if row.template.startswith("/{type}")
+    }
+    codes = sorted(by_code)
+    resources = []
+    for resource_type in sorted(mapping_set.by_type):
+        parameters = mapping_set.search.parameters(resource_type)
+        resource: dict[str, Any] = {
+            "type": resource_type,
+            "interaction": [{"code": code, "documentation": by_code[code]} for code in codes],
+            "versioning": "versioned",
+            "readHistory": False,
+            "conditionalRead": "full-support",
+        }
+        if parameters:
+            resource["searchParam"] = [search_param(parameters[code]) for code in sorted(parameters)]
+        resources.append(resource)
+    return {
+        "mode": "server",
+        "documentation": "Unknown parameters are refused unless handling is lenient; bad values always.",
+        "security": {
+            "description": "No access control yet: bind it to this machine only, or serve synthetic data."
+        },
+        "resource": resources,
+    }
+
+
+def search_param(parameter: Parameter) -> dict[str, Any]:
+    """One search parameter as the statement lists it."""
+    out: dict[str, Any] = {"name": parameter.code}
+    if parameter.url:
+        out["definition"] = parameter.url
+    out["type"] = parameter.type
+    out["documentation"] = described(parameter)
+    return out
+
+
+def described(parameter: Parameter) -> str:
+    """The sentence about a parameter: an example and the modifiers it takes."""
+    words = f"Example: {parameter.code}={parameter.example}."
+    if parameter.modifiers:
+        words += f" Modifiers: {', '.join(':' + modifier for modifier in sorted(parameter.modifiers))}."
+    return words

@@ -1,0 +1,162 @@
+"""OpenAPI 3.1 and a file of example requests: prints of the surface table and the search parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from fhir_facade.rest.capabilities import described
+from fhir_facade.rest.parameters import COUNT_DEFAULT, COUNT_LIMIT, RESULT_PARAMETERS
+from fhir_facade.rest.services import Interaction
+from fhir_facade.rest.surface import BODY_LIMIT, SURFACE
+
+if TYPE_CHECKING:
+    from fhir_facade.mapping.mapping_set import MappingSet
+
+MEDIA = "application/fhir+json"
+FORM = "application/x-www-form-urlencoded"
+EXAMPLE_BASE = "http://127.0.0.1:8000/fhir"
+FAULTS = {
+    "400": "A parameter, a value or an id is wrong.",
+    "404": "Nothing is served here.",
+    "405": "The method is not served here; Allow says which are.",
+    "406": "The format cannot be given.",
+    "413": f"The body is larger than {BODY_LIMIT} bytes.",
+    "415": "The body is of a media type that is not read here.",
+    "500": "Something failed inside the server.",
+}
+BODY_FAULTS = {"413", "415"}
+
+
+def openapi(mapping_set: MappingSet, base_url: str = EXAMPLE_BASE, version: str = "0.1.0") -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of everything under /fhir: a path for each type and interaction."""
+    paths: dict[str, dict[str, Any]] = {}
+    for row in SURFACE:
+        for resource_type in _types(mapping_set, row):
+            path = row.template.replace("{type}", resource_type)
+            operation = _operation(mapping_set, row, resource_type)
+            paths.setdefault(path, {})[row.method.lower()] = operation
+            if row.method == "GET":
+                head = {**operation, "operationId": operation["operationId"] + "-head"}
+                paths[path]["head"] = head
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "fhir_facade",
+            "version": version,
+            "summary": "Norwegian hospital records as HL7 FHIR R4",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": base_url}],
+        "tags": [{"name": resource_type} for resource_type in sorted(mapping_set.by_type)],
+        "paths": dict(sorted(paths.items())),
+        "components": {"schemas": _schemas(mapping_set), "responses": _fault_responses()},
+    }
+
+
+def _types(mapping_set: MappingSet, row: Interaction) -> Sequence[str]:
+    return sorted(mapping_set.by_type) if "{type}" in row.template else [""]
+
+
+def _operation(mapping_set: MappingSet, row: Interaction, resource_type: str) -> dict[str, Any]:
+    parameters = list(_parameters(mapping_set, row, resource_type))
+    faults = sorted(FAULTS.keys() - (set() if row.takes_body else BODY_FAULTS))
+    operation: dict[str, Any] = {
+        "operationId": "-".join(filter(None, (row.code, resource_type, "post" if row.takes_body else ""))),
+        "summary": row.documentation,
+        "tags": [resource_type] if resource_type else [],
+        "parameters": [
+            parameter for parameter in parameters if not row.takes_body or parameter["in"] != "query"
+        ],
+        "responses": {"200": _success(row, resource_type)}
+        | {status: {"$ref": f"#/components/responses/{status}"} for status in faults},
+    }
+    if row.code in ("read", "capabilities"):
+        operation["responses"]["304"] = {"description": "The client's copy is current."}
+    if row.takes_body:
+        properties = {parameter["name"]: parameter["schema"] for parameter in parameters}
+        schema = {"type": "object", "properties": properties, "additionalProperties": False}
+        operation["requestBody"] = {"content": {FORM: {"schema": schema}}}
+    operation["responses"] = dict(sorted(operation["responses"].items()))
+    return operation
+
+
+def _success(row: Interaction, resource_type: str) -> dict[str, Any]:
+    name = {"search-type": "Bundle", "capabilities": "CapabilityStatement"}.get(row.code, resource_type)
+    response: dict[str, Any] = {
+        "description": f"A {name}.",
+        "content": {MEDIA: {"schema": {"$ref": f"#/components/schemas/{name}"}}},
+    }
+    if row.code == "read":
+        response["headers"] = {
+            "ETag": {"schema": {"type": "string"}, "description": "The version."},
+            "Last-Modified": {"schema": {"type": "string"}, "description": "When the record last changed."},
+            "X-Fhir-Issues": {
+                "schema": {"type": "integer"},
+                "description": "How many values had no FHIR form.",
+            },
+        }
+    return response
+
+
+def _parameters(mapping_set: MappingSet, row: Interaction, resource_type: str) -> Iterator[dict[str, Any]]:
+    """The parameters of one operation: id, search parameters with examples, and those of the answer."""
+    if "{id}" in row.template:
+        form = {"type": "string", "pattern": "^[A-Za-z0-9.-]{1,64}$"}
+        yield {"name": "id", "in": "path", "required": True, "schema": form}
+    if row.code == "search-type":
+        known = mapping_set.search.parameters(resource_type)
+        for code in sorted(known):
+            parameter = known[code]
+            yield {
+                "name": code,
+                "in": "query",
+                "description": described(parameter),
+                "schema": {"type": "string", "examples": [parameter.example], "x-fhir-type": parameter.type},
+            }
+    for name, (kind, example, meaning) in RESULT_PARAMETERS.items():
+        if row.code == "search-type" or name in ("_format", "_pretty"):
+            schema: dict[str, Any] = {"type": kind} | ({"examples": [example]} if example else {})
+            if name == "_count":
+                schema = {"type": "integer", "minimum": 0, "maximum": COUNT_LIMIT, "default": COUNT_DEFAULT}
+            if name == "_sort":
+                schema = {"type": "string", "examples": list(mapping_set.search.sortable(resource_type)[:3])}
+            yield {"name": name, "in": "query", "description": meaning, "schema": schema}
+
+
+def _schemas(mapping_set: MappingSet) -> dict[str, Any]:
+    names = sorted({*mapping_set.by_type, "Bundle", "CapabilityStatement", "OperationOutcome"})
+    return {name: _schema(name) for name in names}
+
+
+def _schema(name: str) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "externalDocs": {"url": f"http://hl7.org/fhir/R4/{name.lower()}.html"},
+        "required": ["resourceType"],
+        "properties": {"resourceType": {"const": name}},
+    }
+
+
+def _fault_responses() -> dict[str, Any]:
+    content = {MEDIA: {"schema": {"$ref": "#/components/schemas/OperationOutcome"}}}
+    return {status: {"description": text, "content": content} for status, text in FAULTS.items()}
+
+
+def http_examples(mapping_set: MappingSet, base_url: str = EXAMPLE_BASE) -> str:
+    """Return a .http file: one request for each search parameter of each type, as editors run them."""
+    lines = [f"@base = {base_url}", "", "### What the server does", "GET {{base}}/metadata?_pretty=true"]
+    for resource_type in sorted(mapping_set.by_type):
+        lines += [
+            "",
+            f"### {resource_type}: the first page",
+            f"GET {{{{base}}}}/{resource_type}?_count=5&_pretty=true",
+        ]
+        for code, parameter in sorted(mapping_set.search.parameters(resource_type).items()):
+            lines += ["", f"### {resource_type} by {code}", f"POST {{{{base}}}}/{resource_type}/_search"]
+            lines += [f"Content-Type: {FORM}", "", f"{code}={_in_form(parameter.example)}"]
+    return "\n".join(lines) + "\n"
+
+
+def _in_form(value: str) -> str:
+    return value.replace("%", "%25").replace("&", "%26").replace("+", "%2B")

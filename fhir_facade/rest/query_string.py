@@ -1,0 +1,100 @@
+"""Query strings into names and values: percent-decoding, and what may never stand in a URL."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from urllib.parse import quote, unquote_plus
+
+from fhir_facade.mapping.findings import nearest
+from fhir_facade.outcome import Issue, Refused
+from fhir_facade.rest.negotiation import FORMATS
+from fhir_facade.rest.services import Request
+from fhir_facade.store.batches import shown
+from fhir_facade.terminology.identity import is_national_identity_number
+
+Pairs = list[tuple[str, str]]
+
+GENERAL = ("_format", "_pretty")
+
+# Eleven digits on their own; a hash or another long number that happens to hold such a run is no person.
+_ELEVEN = re.compile(r"(?<![0-9A-Za-z])([0-9]{6})[ -]?([0-9]{5})(?![0-9A-Za-z])")
+
+
+def holds_person_number(text: str) -> bool:
+    """Whether a valid national identity number (or D-number, or synthetic one) stands in the text."""
+    return any(is_national_identity_number(found[1] + found[2]) for found in _ELEVEN.finditer(text))
+
+
+def refuse_person_number(text: str, resource_type: str) -> None:
+    """Raise Refused when a decoded part of a URL holds an identity number; the number is not repeated."""
+    if holds_person_number(text):
+        raise Refused(Issue("person-number-in-url", "", {"type": resource_type or "[type]"}))
+
+
+def pairs_of(text: bytes) -> Pairs:
+    """Decode application/x-www-form-urlencoded text; empty parts are skipped, broken UTF-8 is refused."""
+    pairs = []
+    for part in text.decode("latin-1").split("&"):
+        if part:
+            name, _, value = part.partition("=")
+            pairs.append((_decoded(name), _decoded(value)))
+    return pairs
+
+
+def _decoded(text: str) -> str:
+    try:
+        plain = unquote_plus(text.encode("latin-1").decode("utf-8"), errors="strict")
+    except UnicodeDecodeError:
+        raise Refused(bad_value("query", "UTF-8", "not UTF-8", "%C3%A5")) from None
+    if not plain.isprintable():
+        raise Refused(bad_value("query", "text", "holds a control character", "status=finished"))
+    return plain
+
+
+def bad_value(name: str, kind: str, reason: str, example: str) -> Issue:
+    """The issue for a value that cannot be read."""
+    return Issue(
+        "search-value-invalid", name, {"name": name, "type": kind, "reason": reason, "example": example}
+    )
+
+
+def unknown_parameter(
+    name: str, resource_type: str, allowed: Iterable[str], *, ignored: bool = False
+) -> Issue:
+    """The issue for a parameter that is not served: what is, and which was perhaps meant."""
+    allowed, said = sorted(allowed), shown(name)
+    facts = {"type": resource_type, "name": said, "allowed": allowed, "nearest": nearest(said, allowed)}
+    return Issue("search-parameter-ignored" if ignored else "search-parameter-unknown", said, facts)
+
+
+def join_pairs(pairs: Pairs) -> str:
+    """Pairs back into a query string, in one spelling."""
+    return "&".join(f"{quote(name, safe=':-._~')}={quote(value, safe=':/,-._~$')}" for name, value in pairs)
+
+
+def check_format(value: str) -> None:
+    """Refuse a _format that cannot be given."""
+    if value.lower().split(";")[0].strip() not in FORMATS:
+        raise Refused(Issue("format-not-acceptable", "_format", {"format": shown(value)}))
+
+
+def is_pretty(value: str) -> bool:
+    """Read _pretty."""
+    if value not in ("true", "false"):
+        raise Refused(bad_value("_pretty", "boolean", "neither true nor false", "_pretty=true"))
+    return value == "true"
+
+
+def general_parameters(request: Request) -> bool:
+    """Check the query string of a request that takes only _format and _pretty; return whether to indent."""
+    indented = False
+    for name, value in pairs_of(request.query):
+        refuse_person_number(f"{name} {value}", request.type)
+        if name == "_format":
+            check_format(value)
+        elif name == "_pretty":
+            indented = is_pretty(value)
+        else:
+            raise Refused(unknown_parameter(name, request.type or "/metadata", GENERAL))
+    return indented

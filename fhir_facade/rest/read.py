@@ -1,0 +1,52 @@
+"""Read one resource: id → record → the bytes of its FHIR form. https://hl7.org/fhir/R4/http.html#read"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from fhir_facade.contracts import Record
+from fhir_facade.outcome import Issue, Refused
+from fhir_facade.rest.answer import Answer, pretty
+from fhir_facade.rest.conditional import http_date, not_modified
+from fhir_facade.rest.query_string import general_parameters
+from fhir_facade.rest.services import Request, Services
+
+if TYPE_CHECKING:
+    from fhir_facade.mapping.mapping_set import CompiledMapping
+
+FHIR_ID = re.compile(r"[A-Za-z0-9.-]{1,64}").fullmatch
+
+
+def read(services: Services, request: Request) -> Answer:
+    """Answer the resource of this type and id with its version; 304 when the client has it."""
+    indented = general_parameters(request) if request.query else False
+    mapping, record = _look_up(services, request.type, request.id)
+    etag = mapping.etag(record).encode()
+    modified = http_date(mapping.last_modified(record))
+    versions = ((b"etag", etag), (b"last-modified", modified))
+    headers = request.headers
+    if (b"if-none-match" in headers or b"if-modified-since" in headers) and not_modified(
+        request, etag, modified
+    ):
+        return Answer(304, b"", *versions)
+    issues: list[Issue] = []
+    body = mapping.to_bytes(record, issues)
+    if indented:
+        body = pretty(body)
+    if issues:
+        return Answer(200, body, *versions, (b"x-fhir-issues", str(len(issues)).encode()))
+    return Answer(200, body, *versions)
+
+
+def _look_up(services: Services, resource_type: str, resource_id: str) -> tuple[CompiledMapping, Record]:
+    """The record behind an id; the id's prefix says which mapping it belongs to."""
+    for mapping in services.mapping_set.by_type[resource_type]:
+        key = mapping.key_of(resource_id)
+        if key is not None:
+            record = services.store.get(mapping.kind.name, key)
+            if record is not None:
+                return mapping, record
+    if not FHIR_ID(resource_id):
+        raise Refused(Issue("id-invalid", f"{resource_type}.id"))
+    raise Refused(Issue("not-found", f"{resource_type}.id", {"type": resource_type}))

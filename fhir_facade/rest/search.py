@@ -1,0 +1,170 @@
+"""Search a type: parameters → Query → page of records → the bytes of a searchset Bundle.
+
+https://hl7.org/fhir/R4/http.html#search. A search sent by POST keeps its terms out of every link: they travel
+inside the sealed page token.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from fhir_facade.contracts import Clause, Found, Page, Query, Sort
+from fhir_facade.outcome import Issue, Refused, operation_outcome
+from fhir_facade.rest.answer import MOST_ISSUES, Answer, pretty
+from fhir_facade.rest.negotiation import language, lenient
+from fhir_facade.rest.paging import PageToken
+from fhir_facade.rest.parameters import Asked, parse
+from fhir_facade.rest.query_string import Pairs, join_pairs, pairs_of, refuse_person_number
+from fhir_facade.rest.services import Request, Services
+
+if TYPE_CHECKING:
+    from fhir_facade.mapping.mapping_set import CompiledMapping
+
+FORM = b"application/x-www-form-urlencoded"
+LENIENT_APPLIED = (b"preference-applied", b"handling=lenient")
+
+
+def search_type(services: Services, request: Request) -> Answer:
+    """Answer the Bundle of one page of matches."""
+    is_lenient = lenient(request.headers.get(b"prefer", b""))
+    asked, hidden, start = _asked(services, request, is_lenient)
+    query = Query(request.type, tuple(asked.clauses), asked.sort, max(asked.count, 1), start)
+    page = services.store.find(query, services.mapping_set.search)
+    if asked.count == 0:
+        page = Page((), more=False)
+    issues = list(asked.ignored)
+    entries = _entries(services, request.type, page.matches, issues)
+    links = _links(services, request.type, asked, hidden, start, page)
+    if issues:
+        entries.append(
+            _outcome_entry(issues, links["self"], language(request.headers.get(b"accept-language", b"")))
+        )
+    body = _bundle(links, entries)
+    headers = [LENIENT_APPLIED] if is_lenient else []
+    return Answer(200, pretty(body) if asked.indented else body, *headers)
+
+
+def _asked(services: Services, request: Request, is_lenient: bool) -> tuple[Asked, bool, tuple[Any, ...]]:
+    """Return what URL and body ask, whether its terms stay out of links, and where the page begins."""
+    search = services.mapping_set.search
+    visible = pairs_of(request.query)
+    for name, value in visible:
+        refuse_person_number(f"{name} {value}", request.type)
+    hidden = request.body is not None
+    asked = parse(
+        search, request.type, visible + pairs_of(_form(request)), base=services.base_url, lenient=is_lenient
+    )
+    if not asked.page:
+        return asked, hidden, ()
+    token = services.tokens.open(asked.page)
+    if token.hidden:
+        asked, hidden = _unhidden(services, request.type, asked, token.hidden), True
+    if token.search != _search_hash(services, request.type, asked.clauses, asked.sort):
+        raise Refused(Issue("page-token-invalid", "_page"))
+    return asked, hidden, token.position
+
+
+def _form(request: Request) -> bytes:
+    """The form of a POST search; a body of another media type is refused."""
+    if not request.body:
+        return b""
+    if request.headers.get(b"content-type", b"").split(b";")[0].strip().lower() != FORM:
+        raise Refused(Issue("media-type-unsupported", "", {"allowed": FORM.decode()}))
+    return request.body
+
+
+def _unhidden(services: Services, resource_type: str, asked: Asked, hidden: str) -> Asked:
+    """The search that a token carries; nothing but format may stand beside such a token."""
+    if asked.applied or asked.ignored:
+        raise Refused(Issue("page-token-invalid", "_page"))
+    pairs = pairs_of(hidden.encode())
+    whole = parse(services.mapping_set.search, resource_type, pairs, base=services.base_url, lenient=False)
+    return replace(whole, page=asked.page, indented=asked.indented, general=asked.general)
+
+
+def _search_hash(
+    services: Services, resource_type: str, clauses: Sequence[Clause], sort: Sequence[Sort]
+) -> str:
+    """What a page token is bound to: the mappings, the type, the restrictions and the order."""
+    parts = [
+        services.mapping_set.hash,
+        resource_type,
+        sorted(map(repr, clauses)),
+        [repr(key) for key in sort],
+    ]
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def _entries(
+    services: Services, resource_type: str, matches: Sequence[Found], issues: list[Issue]
+) -> list[bytes]:
+    """Each match as a ready entry; a record that cannot be rendered becomes an issue, not a failed page."""
+    mappings = services.mapping_set.mappings
+    head = f'{{"fullUrl":"{services.base_url}/{resource_type}/'
+    entries = []
+    for found in matches:
+        mapping, record = mappings[found.mapping], found.record
+        try:
+            body = mapping.to_bytes(record, issues)
+        except Exception as error:
+            issues.append(_bad_row(services, mapping, record["$key"], error))
+            continue
+        place = f'{head}{_id_head(mapping)}{record["$key"]}","resource":'
+        entries.append(place.encode() + body + b',"search":{"mode":"match"}}')
+    return entries
+
+
+def _id_head(mapping: CompiledMapping) -> str:
+    return f"{mapping.id_prefix}-" if mapping.id_prefix else ""
+
+
+def _bad_row(services: Services, mapping: CompiledMapping, key: str, error: BaseException) -> Issue:
+    """Tell operator and client of one row by the same reference, which says nothing about whose it is."""
+    row = hashlib.sha256(f"{mapping.kind.name}\0{key}".encode()).hexdigest()[:12]
+    services.bad_row(mapping.name, row, error)
+    return Issue("record-not-rendered", "", {"row": row})
+
+
+def _links(
+    services: Services, resource_type: str, asked: Asked, hidden: bool, start: tuple[Any, ...], page: Page
+) -> dict[str, str]:
+    """The self link with what was applied, and the next link when more follow."""
+    base = f"{services.base_url}/{resource_type}"
+    search = _search_hash(services, resource_type, asked.clauses, asked.sort)
+    carried = join_pairs(asked.applied) if hidden else ""
+
+    def link(position: tuple[Any, ...]) -> str:
+        pairs: Pairs = [] if hidden else list(asked.applied)
+        if position or carried:
+            pairs.append(("_page", services.tokens.seal(PageToken(search, position, carried))))
+        text = join_pairs(pairs + asked.general)
+        return f"{base}?{text}" if text else base
+
+    links = {"self": link(start)}
+    if page.more and page.matches:
+        links["next"] = link(page.matches[-1].position)
+    return links
+
+
+def _outcome_entry(issues: list[Issue], self_link: str, tongue: str) -> bytes:
+    """The last entry, which says what the reader should know; the same issue is said once."""
+    said = list({str(issue): issue for issue in issues}.values())[:MOST_ISSUES]
+    entry = {
+        "fullUrl": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, self_link)}",
+        "resource": operation_outcome(said, tongue),
+        "search": {"mode": "outcome"},
+    }
+    return orjson.dumps(entry)
+
+
+def _bundle(links: dict[str, str], entries: list[bytes]) -> bytes:
+    """Join the parts; an empty list is left out, as FHIR wants."""
+    link = orjson.dumps([{"relation": relation, "url": url} for relation, url in links.items()])
+    head = b'{"resourceType":"Bundle","type":"searchset","link":' + link
+    return head + b',"entry":[' + b",".join(entries) + b"]}" if entries else head + b"}"

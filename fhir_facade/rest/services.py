@@ -1,0 +1,67 @@
+"""What a handler is given: the request as plain values, and the services that answer it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from fhir_facade.contracts import Page, Query, Record
+
+if TYPE_CHECKING:
+    from fhir_facade.mapping.mapping_set import MappingSet
+    from fhir_facade.mapping.to_where import SearchPlan
+    from fhir_facade.rest.answer import Answer
+    from fhir_facade.rest.paging import PageTokens
+
+
+class SearchableStore(Protocol):
+    """What HTTP asks of a store."""
+
+    def get(self, kind: str, key: str) -> Record | None:
+        """Return the whole record with its child lists, or None."""
+        ...
+
+    def find(self, query: Query, search: SearchPlan) -> Page:
+        """Return one page of matches in the total order; Refused when a value or a modifier is wrong."""
+        ...
+
+
+class Request:
+    """One HTTP request without the framework; header names are lower-case bytes."""
+
+    __slots__ = ("body", "headers", "id", "method", "query", "request_id", "type")
+
+    def __init__(self, method: str, query: bytes, headers: dict[bytes, bytes], request_id: str) -> None:
+        self.method = method
+        self.query = query
+        self.headers = headers
+        self.request_id = request_id
+        self.type = ""
+        self.id = ""
+        self.body: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Services:
+    """What answers are made of. `base_url` ends without a slash; `statement` is what /metadata says."""
+
+    mapping_set: MappingSet
+    store: SearchableStore
+    base_url: str
+    tokens: PageTokens
+    version: str = "0"
+    statement: bytes = b""
+    bad_row: Callable[[str, str, BaseException], None] = lambda mapping, row, error: None
+
+
+@dataclass(frozen=True, slots=True)
+class Interaction:
+    """One row of the surface: a FHIR interaction, how it is asked for and who answers."""
+
+    code: str
+    method: str
+    template: str
+    handler: Callable[[Services, Request], Answer]
+    documentation: str
+    takes_body: bool = False

@@ -1,0 +1,215 @@
+"""The table of what is served under /fhir, and the ASGI callable that goes by it.
+
+Routes, CapabilityStatement, OpenAPI and the access log all read the same rows.
+https://hl7.org/fhir/R4/http.html
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import secrets
+import string
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import replace
+from time import perf_counter
+from typing import Any
+
+from fhir_facade.mapping.findings import nearest
+from fhir_facade.outcome import Issue, Refused
+from fhir_facade.rest.access_log import AccessLog
+from fhir_facade.rest.answer import outcome_answer
+from fhir_facade.rest.capabilities import capabilities, capability_statement
+from fhir_facade.rest.negotiation import accepts_json, language
+from fhir_facade.rest.query_string import refuse_person_number
+from fhir_facade.rest.read import read
+from fhir_facade.rest.search import search_type
+from fhir_facade.rest.services import Interaction, Request, Services
+from fhir_facade.store.batches import shown
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+PREFIX = "/fhir"
+BODY_LIMIT = 64 * 1024
+REQUEST_ID_LIMIT = 64
+PLAIN = (string.ascii_letters + string.digits + "._-").encode()
+
+SURFACE: tuple[Interaction, ...] = (
+    Interaction(
+        "capabilities", "GET", "/metadata", capabilities,
+        "What this server does, as a CapabilityStatement.",
+    ),
+    Interaction(
+        "search-type", "GET", "/{type}", search_type,
+        "Search a type. Repeated parameters are joined by AND, values separated by commas by OR.",
+    ),
+    Interaction(
+        "search-type", "POST", "/{type}/_search", search_type,
+        "Search a type with the parameters in a form, for terms that may not stand in a URL.",
+        takes_body=True,
+    ),
+    Interaction(
+        "read", "GET", "/{type}/{id}", read,
+        "Read one resource; ETag and Last-Modified say its version, and conditions on them are heeded.",
+    ),
+)  # fmt: skip
+
+_LONG_NUMBER = re.compile(r"\d{5}").search  # nothing shorter can be part of an identity number
+_UNROUTED = "(none)"
+
+
+def _shapes() -> dict[tuple[int, str], dict[str, Interaction]]:
+    """Rows by number of path segments and the last one where it is fixed; HEAD goes wherever GET does."""
+    shapes: dict[tuple[int, str], dict[str, Interaction]] = {}
+    for row in SURFACE:
+        segments = row.template.split("/")[1:]
+        last = "" if segments[-1].startswith("{") else segments[-1]
+        methods = shapes.setdefault((len(segments), last), {})
+        methods[row.method] = row
+        if row.method == "GET":
+            methods["HEAD"] = row
+    return shapes
+
+
+SHAPES: Mapping[tuple[int, str], Mapping[str, Interaction]] = _shapes()
+
+
+class ClientLeft(Exception):
+    """The client went away before its request was whole."""
+
+
+class FhirLane:
+    """ASGI callable for all under /fhir: every request gets an answer, every fault an OperationOutcome."""
+
+    def __init__(self, services: Services, log: AccessLog | None = None) -> None:
+        self._log = log or AccessLog("error")
+        statement = capability_statement(services.mapping_set, SURFACE, services.base_url, services.version)
+        self.services = replace(services, statement=statement, bad_row=self._log.bad_row)
+        self._types = services.mapping_set.by_type
+        self._request_ids = map("{}-{:x}".format, itertools.repeat(secrets.token_hex(6)), itertools.count(1))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began = perf_counter() if self._log.each_request else 0.0
+        request = self._request(scope)
+        route = _UNROUTED
+        try:
+            row = self._route(request, scope["path"])
+            route = row.template
+            if row.takes_body:
+                request.body = await _body(request.headers, receive)
+            answer = row.handler(self.services, request)
+        except Refused as refused:
+            answer = outcome_answer(refused.issues, refused.status, _language(request))
+        except ClientLeft:
+            return
+        except Exception as error:
+            self._log.failure(route, request.request_id, error)
+            issue = Issue("internal-error", "", {"request_id": request.request_id})
+            answer = outcome_answer([issue], 500, _language(request))
+        headers = answer.headers
+        headers.append((b"x-request-id", request.request_id.encode()))
+        body = answer.body
+        if answer.status != 304:
+            headers.append((b"content-length", b"%d" % len(body)))
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else body})
+        if self._log.each_request:
+            self._log.request(
+                request.method, PREFIX + route, answer.status, perf_counter() - began, request.request_id
+            )
+
+    def _request(self, scope: Scope) -> Request:
+        raw = scope["headers"]
+        headers = dict(raw)
+        if len(headers) != len(raw):
+            headers = _joined(raw)
+        offered = headers.get(b"x-request-id")
+        request_id = _sane(offered) if offered is not None else ""
+        return Request(scope["method"], scope["query_string"], headers, request_id or next(self._request_ids))
+
+    def _route(self, request: Request, path: str) -> Interaction:
+        """Find the row for a request, or raise what is wrong with it; 404 goes before 405, 405 before 406."""
+        segments = path[len(PREFIX) + 1 :].split("/")
+        if len(segments) > 1 and not segments[-1]:
+            segments.pop()
+        if _LONG_NUMBER(path):
+            refuse_person_number(path, segments[0] if segments[0] in self._types else "")
+        size, last = len(segments), segments[-1]
+        methods = SHAPES.get((size, last)) or SHAPES.get((size, ""))
+        if methods is None or not segments[0]:
+            raise Refused(Issue("path-unknown"))
+        if "{type}" in next(iter(methods.values())).template:
+            self._check_type(segments[0])
+            request.type = segments[0]
+        row = methods.get(request.method)
+        if row is None:
+            allowed = list(methods)
+            raise Refused(
+                Issue("method-not-allowed", "", {"method": shown(request.method), "allowed": allowed})
+            )
+        if size == 2:
+            request.id = last
+        self._check_format(request)
+        return row
+
+    def _check_type(self, name: str) -> None:
+        if name not in self._types:
+            said = shown(name)
+            facts = {"type": said, "allowed": list(self._types), "nearest": nearest(said, self._types)}
+            raise Refused(Issue("type-unknown", "", facts))
+
+    def _check_format(self, request: Request) -> None:
+        """Refuse an Accept header without JSON; _format goes before it and is checked with the parameters."""
+        accept = request.headers.get(b"accept")
+        if accept is None or accepts_json(accept) or b"_format=" in request.query:
+            return
+        raise Refused(Issue("format-not-acceptable", "", {"format": shown(accept.decode("latin-1"))}))
+
+
+def _language(request: Request) -> str:
+    return language(request.headers.get(b"accept-language", b""))
+
+
+def _joined(raw: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Headers that came more than once, their values in one list (RFC 9110, 5.3)."""
+    headers: dict[bytes, bytes] = {}
+    for name, value in raw:
+        headers[name] = headers[name] + b", " + value if name in headers else value
+    return headers
+
+
+def _sane(offered: bytes) -> str:
+    """The client's request id if it may stand in a header and in a log, else nothing."""
+    if not 0 < len(offered) <= REQUEST_ID_LIMIT or offered.translate(None, PLAIN):
+        return ""
+    text = offered.decode()
+    try:
+        refuse_person_number(text.replace("_", " "), "")
+    except Refused:
+        return ""
+    return text
+
+
+async def _body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
+    """Read a body up to the limit; a compressed one is not read."""
+    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+        raise Refused(
+            Issue(
+                "media-type-unsupported", "", {"allowed": "application/x-www-form-urlencoded, not compressed"}
+            )
+        )
+    declared = headers.get(b"content-length", b"0")
+    size = int(declared) if declared.isdigit() else 0
+    parts = []
+    while size <= BODY_LIMIT:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientLeft
+        parts.append(message.get("body", b""))
+        size = sum(map(len, parts))
+        if size <= BODY_LIMIT and not message.get("more_body", False):
+            return b"".join(parts)
+    raise Refused(Issue("body-too-large", "", {"limit": BODY_LIMIT}))

@@ -1,0 +1,98 @@
+"""Run the server on a socket, and say what a newcomer can try."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import socket
+from collections.abc import Callable
+from contextlib import closing
+
+import orjson
+import uvicorn
+
+from fhir_facade import __version__
+from fhir_facade.app import Server, build_app
+from fhir_facade.contracts import Query
+from fhir_facade.mapping.mapping_set import MappingSet
+from fhir_facade.rest.capabilities import capability_statement
+from fhir_facade.rest.openapi import EXAMPLE_BASE, http_examples, openapi
+from fhir_facade.rest.surface import SURFACE
+from fhir_facade.settings import Settings
+
+Words = Callable[[Server, Settings], str]
+
+
+def serve_until_stopped(settings: Settings, words: Words | None = None) -> None:
+    """Serve until a signal; OSError when the address cannot be had, MappingError on faulty mappings."""
+    with closing(_listen(settings)) as listener:
+        if settings.port == 0:
+            settings = settings.model_copy(update={"port": listener.getsockname()[1]})
+        server = build_app(settings)
+        text = words(server, settings) if words else f"FHIR R4 at {settings.fhir_base}  (stop with Ctrl-C)"
+        print(text, flush=True)  # noqa: T201
+        config = uvicorn.Config(
+            server, log_level="warning", access_log=False, server_header=False, lifespan="on", ws="none"
+        )
+        for stopping in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(
+                stopping, lambda number, frame: None
+            )  # uvicorn hears them, then raises them once more
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        raise OSError(error.errno, error.strerror, f"{settings.host}:{settings.port}") from None
+    return listener
+
+
+def demo_words(server: Server, settings: Settings) -> str:
+    """Five requests that work on what is stored right now, and what to try next."""
+    base = settings.fhir_base
+    lines = [shlex.join(["curl", "-s", *request]) for request in _requests(server, base)]
+    return "\n".join(
+        [
+            f"FHIR R4 at {base}  (stop with Ctrl-C)",
+            "",
+            *lines,
+            "",
+            "Then try:",
+            f"  a typing error, and read the answer:  curl -s '{base}/Encounter?statsu=finished'",
+            "  where each element comes from:        fhir-facade map KIND --explain < record.ndjson",
+            f"  every request there is:               {base.removesuffix('/fhir')}/openapi.json",
+        ]
+    )
+
+
+def _requests(server: Server, base: str) -> list[list[str]]:
+    """Arguments of curl: metadata, a page, one resource, what belongs to it, and a search by POST."""
+    services = server.lane.services
+    page = services.store.find(Query("Encounter", count=1), services.mapping_set.search)
+    found = page.matches[0]
+    mapping = services.mapping_set.mappings[found.mapping]
+    resource = orjson.loads(mapping.to_bytes(found.record, []))
+    return [
+        [f"{base}/metadata?_pretty=true"],
+        [f"{base}/Patient?_count=3&_pretty=true"],
+        [f"{base}/Encounter/{resource['id']}?_pretty=true"],
+        [f"{base}/Encounter?subject={resource['subject']['reference']}&_sort=-date&_count=5&_pretty=true"],
+        ["-d", f"encounter=Encounter/{resource['id']}&_pretty=true", f"{base}/Condition/_search"],
+    ]
+
+
+def api_files(mapping_set: MappingSet) -> dict[str, bytes]:
+    """The published description: OpenAPI, CapabilityStatement, example requests; always the same bytes."""
+    indent = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+    statement = orjson.loads(capability_statement(mapping_set, SURFACE, EXAMPLE_BASE, __version__))
+    return {
+        "openapi.json": orjson.dumps(openapi(mapping_set, EXAMPLE_BASE, __version__), option=indent),
+        "capability-statement.json": orjson.dumps(statement, option=indent),
+        "requests.http": http_examples(mapping_set).encode(),
+    }

@@ -1,0 +1,55 @@
+"""The settings of one server, from environment (FHIR_FACADE_…) or command line; for app and cli only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from fhir_facade.resources import data_root
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+class Settings(BaseSettings):
+    """Frozen; the page secret is masked when printed."""
+
+    model_config = SettingsConfigDict(env_prefix="FHIR_FACADE_", frozen=True, extra="forbid")
+
+    database: Path = Field(
+        default=Path("fhir-facade.db"), description="The SQLite file that holds the records."
+    )
+    mappings: Path = Field(
+        default_factory=lambda: data_root("mappings"),
+        description="The folder of mapping files; ours when left out.",
+    )
+    base_url: str = Field(
+        default="",
+        description="What links begin with, https://fhir.example.no/fhir; made of host and port if empty.",
+    )
+    page_secret: SecretStr = Field(
+        default=SecretStr(""),
+        description="Seals page tokens. Random when empty: then a restart or another worker refuses links.",
+    )
+    synthetic_data: bool = Field(
+        default=False,
+        description="Declares that no real person is in the data; allows another address than loopback.",
+    )
+    host: str = Field(default="127.0.0.1", description="The address to listen on.")
+    port: int = Field(default=8000, ge=0, le=65535, description="The port to listen on.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="At info and below each request is one line; above, only faults."
+    )
+
+    @property
+    def fhir_base(self) -> str:
+        """The base URL without a slash at its end."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return (self.base_url or f"http://{host}:{self.port}/fhir").rstrip("/")
+
+    @property
+    def address_is_allowed(self) -> bool:
+        """Whether it may listen on `host`: without access control, loopback or synthetic data only."""
+        return self.host in LOOPBACK or self.synthetic_data

@@ -1,0 +1,143 @@
+"""Connections to one SQLite file: a reading and a writing one for every thread, or one for all in memory."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+from weakref import WeakSet
+
+from sqlalchemy import insert, select
+
+from fhir_facade.outcome import Issue, Refused
+from fhir_facade.store.tables import FINGERPRINT, TRANSACTIONS, Schema, parameter, text_of
+
+MEMORY = ":memory:"
+BUSY_SECONDS = 10.0
+
+
+class _Connection(sqlite3.Connection):
+    """A connection that closes with the thread it belongs to, and that a set may hold weakly."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class _PerThread(threading.local):
+    reader: _Connection | None = None
+    writer: _Connection | None = None
+
+
+class Connections:
+    """Gives connections by what they are for; threads take turns with a database in memory."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._mine = _PerThread()
+        self._all: WeakSet[_Connection] = WeakSet()
+        self._lock = threading.RLock()
+        self._is_closed = False
+        self._shared = self._connect() if path == MEMORY else None
+
+    @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """A connection on which all reads see the same moment."""
+        with self._alone():
+            connection = self._shared or self._mine.reader or self._reader()
+            if connection.in_transaction:  # in memory, inside a transaction of this thread
+                yield connection
+                return
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                connection.execute("COMMIT")
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """A connection in a transaction that alone may write; rolled back unless it is committed inside."""
+        with self._alone():
+            connection = self._shared or self._writer()
+            begin(connection)
+            try:
+                yield connection
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """Close the connections of every thread, for good."""
+        self._is_closed = True
+        for connection in list(self._all):
+            connection.close()
+
+    def ensure(self, schema: Schema) -> None:
+        """Make the tables in an empty database; Refused when the tables there are others."""
+        connection = self._shared or self._writer()
+        if _is_empty(connection):
+            self._create(connection, schema)
+        counters = schema.counters.c
+        made = text_of(select(counters.value).where(counters.name == parameter("called")), "called")
+        try:
+            row = connection.execute(made, (FINGERPRINT,)).fetchone()
+        except sqlite3.OperationalError:
+            row = None
+        if row is None or row[0] != schema.fingerprint:
+            raise Refused(Issue("store-other-tables", self.path))
+
+    def _create(self, connection: _Connection, schema: Schema) -> None:
+        if connection is not self._shared:
+            connection.execute("PRAGMA journal_mode=WAL")
+        begin(connection)
+        if _is_empty(connection):
+            for statement in schema.ddl:
+                connection.execute(statement)
+            first = [(FINGERPRINT, schema.fingerprint), (TRANSACTIONS, 0)]
+            connection.executemany(text_of(insert(schema.counters), "name", "value"), first)
+        connection.execute("COMMIT")
+
+    def _alone(self) -> AbstractContextManager[Any]:
+        return nullcontext() if self._shared is None else self._lock
+
+    def _reader(self) -> _Connection:
+        self._mine.reader = connection = self._connect()
+        connection.execute("PRAGMA query_only=ON")
+        return connection
+
+    def _writer(self) -> _Connection:
+        if self._mine.writer is None:
+            self._mine.writer = self._connect()
+        return self._mine.writer
+
+    def _connect(self) -> _Connection:
+        if self._is_closed:
+            raise ValueError("the store is closed")
+        connection = sqlite3.connect(
+            self.path,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=512,
+            factory=_Connection,
+        )
+        connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA cache_size=-65536")  # 64 MiB: most of a load is the keeping of indexes
+        self._all.add(connection)
+        return connection
+
+
+def begin(connection: sqlite3.Connection) -> None:
+    """Begin to write; Refused when another writer does not come to its end."""
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+            raise Refused(Issue("store-busy")) from None
+        raise
+
+
+def _is_empty(connection: sqlite3.Connection) -> bool:
+    return not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]

@@ -1,0 +1,178 @@
+"""Read whole records of one kind: rows become dicts, child lists come in one query each for a whole page."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import orjson
+from sqlalchemy import ColumnElement, Select, select
+
+from fhir_facade.contracts import Record
+from fhir_facade.mapping.columns import KEY, PARENT, column_name, link_column
+from fhir_facade.store.tables import (
+    LISTS,
+    KindTable,
+    ListTable,
+    Schema,
+    given_keys,
+    number,
+    parameter,
+    text_of,
+)
+
+Row = tuple[Any, ...]
+
+
+class _List(NamedTuple):
+    name: str
+    bit: int
+    names: tuple[str, ...]
+    of_one: str
+    of_many: str
+
+
+class _Embedded(NamedTuple):
+    name: str
+    bit: int
+    kind: str
+    link: str
+
+
+class _ByLink(NamedTuple):
+    of_one: str
+    of_many: str
+
+
+class _KindReader:
+    """The statements that read a kind, and the names that their columns bear."""
+
+    def __init__(self, shape: KindTable) -> None:
+        table = shape.table
+        key = table.c[KEY]
+        rows = _rows(shape)
+        self.names = shape.names
+        self.link_names = tuple(shape.kind.links)
+        self.one = text_of(rows.where(key == parameter("key")), "key")
+        self.many = text_of(rows.where(key.in_(given_keys())), "keys")
+        after = (
+            rows.where(key > parameter("after")).order_by(key).limit(number("count")).offset(number("skip"))
+        )
+        self.page = text_of(after, "after", "count", "skip")
+        self.lists = [
+            _List(part.child.name, part.bit, part.names, *_two(_items(part), part.table.c[PARENT]))
+            for part in shape.lists
+        ]
+        self.embedded = [_Embedded(part.name, part.bit, part.kind, part.link) for part in shape.embedded]
+        order = [table.c[column_name(name)] for name in shape.kind.key]
+        self.by_link = {
+            name: _ByLink(*_two(rows.order_by(*order, key), table.c[link_column(name)]))
+            for name in shape.kind.links
+        }
+
+
+def _rows(shape: KindTable) -> Select[Any]:
+    """The columns of `names` and then the bits that say which lists may have items."""
+    columns = list(shape.table.c)[: len(shape.names)]
+    return select(*columns, shape.table.c[LISTS])
+
+
+def _items(part: ListTable) -> Select[Any]:
+    """The items of records: the columns of `names` and then the key of the record, in key order for each."""
+    columns = list(part.table.c)[1 : len(part.names) + 1]
+    order = [part.table.c[column_name(name)] for name in part.child.key]
+    parent = part.table.c[PARENT]
+    return select(*columns, parent).order_by(parent, *order)
+
+
+def _two(rows: Select[Any], column: ColumnElement[str]) -> tuple[str, str]:
+    """The rows that have one value in a column, and those that have one of several values."""
+    one = text_of(rows.where(column == parameter("key")), "key")
+    return one, text_of(rows.where(column.in_(given_keys())), "keys")
+
+
+class Reader:
+    """Reads records through any connection; the caller sees to it that all is read in one transaction."""
+
+    def __init__(self, schema: Schema) -> None:
+        self._kinds = {name: _KindReader(shape) for name, shape in schema.shapes.items()}
+
+    def one(self, connection: sqlite3.Connection, kind: str, key: str) -> Record | None:
+        """The whole record with this key."""
+        reader = self._kinds[kind]
+        row = connection.execute(reader.one, (key,)).fetchone()
+        if row is None:
+            return None
+        record = dict(zip(reader.names, row, strict=False))
+        self._fill(connection, reader, [record], [row], embed=True)
+        return record
+
+    def many(
+        self, connection: sqlite3.Connection, kind: str, keys: Sequence[str], *, embed: bool = True
+    ) -> dict[str, Record]:
+        """The whole records with these keys, by key; without `embed` only what the record itself holds."""
+        reader = self._kinds[kind]
+        rows = connection.execute(reader.many, (as_json(keys),)).fetchall()
+        return {record["$key"]: record for record in self._whole(connection, reader, rows, embed)}
+
+    def page(self, connection: sqlite3.Connection, kind: str, after: str, count: int) -> list[Record]:
+        """The first whole records in key order that come after a key."""
+        reader = self._kinds[kind]
+        rows = connection.execute(reader.page, (after, count, 0)).fetchall()
+        return self._whole(connection, reader, rows, True)
+
+    def related(
+        self, connection: sqlite3.Connection, kind: str, link: str, keys: Sequence[str]
+    ) -> dict[str, list[Record]]:
+        """The whole records that point with a link at one of the keys, by that key, sorted by their own."""
+        reader = self._kinds[kind]
+        statement, given = _choose(reader.by_link[link], keys)
+        rows = connection.execute(statement, given).fetchall()
+        found: dict[str, list[Record]] = {}
+        for record in self._whole(connection, reader, rows, True):
+            found.setdefault(record["$" + link], []).append(record)
+        return found
+
+    def _whole(
+        self, connection: sqlite3.Connection, reader: _KindReader, rows: Sequence[Row], embed: bool
+    ) -> list[Record]:
+        names = reader.names
+        records = [dict(zip(names, row, strict=False)) for row in rows]  # the bits are left over
+        if records:
+            self._fill(connection, reader, records, rows, embed)
+        return records
+
+    def _fill(
+        self,
+        connection: sqlite3.Connection,
+        reader: _KindReader,
+        records: Sequence[Record],
+        rows: Sequence[Row],
+        embed: bool,
+    ) -> None:
+        """Put the lists into records; asks only for lists, and for records, that may have items."""
+        by_key = {record["$key"]: record for record in records}
+        for part in reader.lists:
+            name, bit, names = part.name, part.bit, part.names
+            for record in records:
+                record[name] = []
+            if having := [row[0] for row in rows if row[-1] & bit]:
+                for item in connection.execute(*_choose(part, having)):
+                    by_key[item[-1]][name].append(dict(zip(names, item, strict=False)))
+        for inner in reader.embedded if embed else ():
+            for record in records:
+                record[inner.name] = []
+            if having := [row[0] for row in rows if row[-1] & inner.bit]:
+                for key, found in self.related(connection, inner.kind, inner.link, having).items():
+                    by_key[key][inner.name] = found
+
+
+def _choose(two: _List | _ByLink, keys: Sequence[str]) -> tuple[str, tuple[str]]:
+    """The statement for so many keys, and its parameters."""
+    return (two.of_one, (keys[0],)) if len(keys) == 1 else (two.of_many, (as_json(keys),))
+
+
+def as_json(keys: Sequence[str | None]) -> str:
+    """The keys as the one parameter that `given_keys` takes."""
+    return orjson.dumps(keys).decode()

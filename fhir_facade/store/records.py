@@ -1,0 +1,307 @@
+"""The embedded store: records in SQLite, read whole, searched page by page, written in transactions.
+
+Statements are made by SQLAlchemy once for each shape and run directly on the driver. Reads see what is
+committed; in a store in memory, the thread that writes sees what it has written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from sqlalchemy import BindParameter, ColumnElement, Select, Table, and_, func, or_, select, true
+
+from fhir_facade.contracts import Clause, Found, Page, Query, Record, Sort
+from fhir_facade.mapping.columns import KEY, SearchColumn
+from fhir_facade.mapping.kinds import Kind, Kinds
+from fhir_facade.outcome import Issue, Refused
+from fhir_facade.store.connections import MEMORY, Connections
+from fhir_facade.store.reading import Reader
+from fhir_facade.store.tables import COUNTERS, LISTS, SQLITE, WRITTEN, Schema, build_schema, text_of
+from fhir_facade.store.writer import Writer
+from fhir_facade.store.writing import Statements
+
+SCAN = 500  # records in memory at a time
+SHAPES = 512  # compiled searches kept
+
+
+class SourceRef(Protocol):
+    """One mapping that takes part in a search, and the kind of record that it renders."""
+
+    @property
+    def mapping(self) -> str: ...
+
+    @property
+    def kind(self) -> Kind: ...
+
+
+class SearchPlan(Protocol):
+    """How a search over FHIR becomes SQL over tables, which are named "kind" and "kind/list"."""
+
+    def sources(self, resource_type: str) -> Sequence[Any]:
+        """The SourceRefs whose union the type is, always in the same order."""
+        ...
+
+    def where(
+        self, source: Any, clauses: Sequence[Clause], tables: Mapping[str, Table]
+    ) -> ColumnElement[bool]:
+        """The restriction on the source's rows."""
+        ...
+
+    def order(
+        self, source: Any, sort: Sequence[Sort], tables: Mapping[str, Table]
+    ) -> Sequence[ColumnElement[Any]]:
+        """One column for each sort key, never NULL and comparable across sources."""
+        ...
+
+
+class SqliteStore:
+    """A store in one SQLite file; make one with `open`."""
+
+    def __init__(self, path: str, schema: Schema, *, read_only: bool) -> None:
+        self.schema = schema
+        self.tables: Mapping[str, Table] = schema.tables
+        self.read_only = read_only
+        self._connections = Connections(path)
+        self._reader = Reader(schema)
+        self._shapes: dict[Any, tuple[str, list[tuple[int, int | None]]]] = {}
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,
+        kinds: Kinds,
+        search_columns: Sequence[SearchColumn] = (),
+        *,
+        read_only: bool = False,
+    ) -> SqliteStore:
+        """Open the store, made if there is none; Refused when the file is no store of these kinds.
+
+        A read-only store must be there already, unless it is in memory.
+        """
+        name = str(path)
+        if read_only and name != MEMORY and not Path(name).is_file():
+            raise Refused(Issue("file-unreadable", name, {"reason": "there is no such file"}))
+        try:
+            store = cls(name, build_schema(kinds, search_columns), read_only=read_only)
+            store._connections.ensure(store.schema)
+        except sqlite3.DatabaseError as error:
+            raise Refused(Issue("file-unreadable", name, {"reason": str(error)})) from None
+        return store
+
+    def get(self, kind: str, key: str) -> Record | None:
+        """Return the whole record with its lists, or None."""
+        with self._connections.snapshot() as connection:
+            return self._reader.one(connection, kind, key)
+
+    def get_many(self, kind: str, keys: Sequence[str]) -> dict[str, Record]:
+        """Return the whole records that have one of the keys, by key."""
+        with self._connections.snapshot() as connection:
+            return self._reader.many(connection, kind, keys)
+
+    def related(self, kind: str, link: str, keys: Sequence[str]) -> dict[str, list[Record]]:
+        """Return the whole records that point with `link` at the keys, by that key."""
+        with self._connections.snapshot() as connection:
+            return self._reader.related(connection, kind, link, keys)
+
+    def scan(self, kind: str) -> Iterator[Record]:
+        """Yield every whole record in key order; some hundred at a time are in memory."""
+        after = ""
+        while True:
+            with self._connections.snapshot() as connection:
+                records = self._reader.page(connection, kind, after, SCAN)
+            yield from records
+            if len(records) < SCAN:
+                return
+            after = records[-1]["$key"]
+
+    def count(self, kind: str) -> int:
+        """Return how many records of a kind there are."""
+        with self._connections.snapshot() as connection:
+            counted: int = connection.execute(self._counts[kind]).fetchone()[0]
+        return counted
+
+    @cached_property
+    def _counts(self) -> dict[str, str]:
+        shapes = self.schema.shapes.items()
+        return {name: text_of(select(func.count()).select_from(shape.table)) for name, shape in shapes}
+
+    def find(self, query: Query, search: SearchPlan) -> Page:
+        """Return one page in the total order (sort keys, source, record key), after the query's position."""
+        sources: Sequence[SourceRef] = search.sources(query.resource_type)
+        rows: list[_Place] = []
+        with self._connections.snapshot() as connection:
+            for number, source in enumerate(sources):
+                narrow = self._select(query, search, number, source)
+                for row in connection.execute(*self._compiled(narrow)):
+                    rows.append(_Place(tuple(row[:-1]), number, row[-1]))
+            _put_in_order(rows, [key.descending for key in query.sort])
+            page = rows[: query.count]
+            matches = self._matches(connection, sources, page)
+        return Page(matches, more=len(rows) > query.count)
+
+    def _select(self, query: Query, search: SearchPlan, number: int, source: SourceRef) -> Select[Any]:
+        """The order values and keys of a source's matches on the page, and of one more."""
+        key = self.tables[source.kind.name].c[KEY]
+        order = list(search.order(source, query.sort, self.tables)) if query.sort else []
+        descending = [each.descending for each in query.sort]
+        directed = [column.desc() if down else column for column, down in zip(order, descending, strict=True)]
+        return (
+            select(*order, key)
+            .where(
+                search.where(source, query.clauses, self.tables),
+                _after(query.after, order, descending, number, key),
+            )
+            .order_by(*directed, key)
+            .limit(query.count + 1)
+            .offset(0)  # said here, or the compiler makes it up: a parameter that _compiled would not know
+        )
+
+    def _compiled(self, statement: Select[Any]) -> tuple[str, list[Any]]:
+        """The text and parameters of a search; compiled once for all searches that differ in values only."""
+        shape = statement._generate_cache_key()
+        if shape is None:
+            return _compile(statement)
+        values: list[Any] = [each.effective_value for each in shape.bindparams]
+        key = (shape.key, tuple(len(value) if isinstance(value, list | tuple) else -1 for value in values))
+        known = self._shapes.get(key)
+        if known is None:
+            known = _compile_shape(statement, shape.bindparams, values)
+            if known is None:
+                return _compile(statement)
+            if len(self._shapes) >= SHAPES:
+                self._shapes.clear()
+            self._shapes[key] = known
+        text, slots = known
+        return text, [values[index] if place is None else values[index][place] for index, place in slots]
+
+    def _matches(
+        self, connection: sqlite3.Connection, sources: Sequence[SourceRef], page: Sequence[_Place]
+    ) -> list[Found]:
+        by_kind: dict[str, list[str]] = {}
+        for place in page:
+            by_kind.setdefault(sources[place.source].kind.name, []).append(place.key)
+        records = {kind: self._reader.many(connection, kind, keys) for kind, keys in by_kind.items()}
+        return [
+            Found(
+                source.mapping, records[source.kind.name][place.key], (*place.order, place.source, place.key)
+            )
+            for place in page
+            for source in (sources[place.source],)
+        ]
+
+    @contextmanager
+    def transaction(self) -> Iterator[Writer]:
+        """Write: all that happens inside is committed at its end, or nothing when an exception leaves it.
+
+        Refused when another writer does not come to its end, and when a reference points at no record.
+        """
+        if self.read_only:
+            raise ValueError("the store was opened for reading only")
+        with self._connections.writing() as connection:
+            yield Writer(connection, self._reader, self._statements)
+            self._commit(connection)
+
+    def _commit(self, connection: sqlite3.Connection) -> None:
+        try:
+            connection.execute("COMMIT")
+        except sqlite3.IntegrityError:
+            raise Refused(*self._dangling(connection)) from None
+
+    @cached_property
+    def _statements(self) -> Statements:
+        return Statements(self.schema)
+
+    def _dangling(self, connection: sqlite3.Connection) -> list[Issue]:
+        """What a refused commit was refused for; looks through all tables, which is for this case only."""
+        broken = {(row[0], row[2]) for row in connection.execute("PRAGMA foreign_key_check")}
+        named = {
+            (each.table.name, self.tables[each.to].name, each.field, each.to)
+            for each in self.schema.references
+        }
+        return [
+            Issue("reference-dangling", table, {"field": field, "to": to})
+            for table, target, field, to in sorted(named)
+            if (table, target) in broken
+        ]
+
+    def digest(self) -> str:
+        """Return a SHA-256 over all that is stored: every record, its version and its lists."""
+        digest = hashlib.sha256()
+        with self._connections.snapshot() as connection:
+            for table in sorted(self.schema.metadata.tables.values(), key=lambda table: table.name):
+                if table.name != COUNTERS:
+                    columns = [column for column in table.c if column.name not in (LISTS, WRITTEN)]
+                    digest.update(table.name.encode())
+                    for row in connection.execute(
+                        text_of(select(*columns).order_by(*table.primary_key.columns))
+                    ):
+                        digest.update(repr(row).encode())
+        return digest.hexdigest()
+
+    def close(self) -> None:
+        """Close the connections of every thread."""
+        self._connections.close()
+
+
+class _Place(NamedTuple):
+    """Where a match stands in the total order."""
+
+    order: tuple[Any, ...]
+    source: int
+    key: str
+
+
+def _put_in_order(rows: list[_Place], descending: Sequence[bool]) -> None:
+    rows.sort(key=lambda row: (row.source, row.key))
+    for index in reversed(range(len(descending))):
+        rows.sort(key=lambda row: row.order[index], reverse=descending[index])
+
+
+def _after(
+    position: tuple[Any, ...],
+    order: Sequence[ColumnElement[Any]],
+    descending: Sequence[bool],
+    number: int,
+    key: ColumnElement[str],
+) -> ColumnElement[bool]:
+    """The rows of source `number` that come after a position: the sort values, then source and key."""
+    if not position:
+        return true()
+    *values, source, last = position
+    tail: ColumnElement[bool] = key > last if number == source else true() if number >= source else ~true()
+    for column, down, value in reversed(list(zip(order, descending, values, strict=True))):
+        beyond = column < value if down else column > value
+        bound = (
+            column <= value if down else column >= value
+        )  # says the same once more, so that an index can be used
+        tail = and_(bound, or_(beyond, tail))
+    return tail
+
+
+def _compile_shape(
+    statement: Select[Any], bound: Sequence[BindParameter[Any]], values: Sequence[Any]
+) -> tuple[str, list[tuple[int, int | None]]] | None:
+    """The text and which value, or part of one, each placeholder takes; None if unclear."""
+    compiled = statement.compile(dialect=SQLITE, compile_kwargs={"render_postcompile": True})
+    places: dict[str, tuple[int, int | None]] = {}
+    for index, each in enumerate(bound):
+        name = compiled.bind_names.get(each)
+        if name is None or each.literal_execute:
+            return None
+        places[name] = (index, None)
+        if each.expanding:
+            places |= {f"{name}_{place + 1}": (index, place) for place in range(len(values[index]))}
+    order: Sequence[str] = getattr(compiled, "positiontup", None) or ()
+    return (str(compiled), [places[name] for name in order]) if set(order) <= places.keys() else None
+
+
+def _compile(statement: Select[Any]) -> tuple[str, list[Any]]:
+    compiled = statement.compile(dialect=SQLITE, compile_kwargs={"render_postcompile": True})
+    order: Sequence[str] = getattr(compiled, "positiontup", None) or ()
+    return str(compiled), [compiled.params[name] for name in order]

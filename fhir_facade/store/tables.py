@@ -1,0 +1,267 @@
+"""The tables of the embedded store, built from the record kinds with SQLAlchemy Core."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from sqlalchemy import (
+    BindParameter,
+    Column,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Select,
+    Table,
+    Text,
+    bindparam,
+    func,
+    select,
+)
+from sqlalchemy.dialects.sqlite import dialect
+from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
+from sqlalchemy.sql.elements import ClauseElement
+
+from fhir_facade.mapping.columns import KEY, PARENT, SearchColumn, column_name, link_column, table_name
+from fhir_facade.mapping.kinds import ChildList, Field, Kind, Kinds, Link
+
+LISTS = "_lists"  # bit n is set when child list n may have items, so that a read asks for no empty list
+WRITTEN = (
+    "_written"  # the transaction that last gave the row a version, so that a parent gets one once in each
+)
+COUNTERS = (
+    "_store"  # what the store knows of itself: the fingerprint of its schema, the number of transactions
+)
+FINGERPRINT, TRANSACTIONS = "schema", "transactions"
+
+SQLITE = dialect(paramstyle="qmark")
+
+
+@dataclass(frozen=True, slots=True)
+class ListTable:
+    """The table of one own child list; `names` are an item's entries as the columns after `_parent`."""
+
+    child: ChildList
+    table: Table
+    bit: int
+    names: tuple[str, ...]
+    search: tuple[SearchColumn, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """A child list whose items are records of another kind: those that point here with `link`."""
+
+    name: str
+    kind: str
+    link: str
+    bit: int
+
+
+@dataclass(frozen=True, slots=True)
+class KindTable:
+    """The table of a kind; `names` are the record's entries in the order of the first columns."""
+
+    kind: Kind
+    table: Table
+    names: tuple[str, ...]
+    lists: tuple[ListTable, ...]
+    embedded: tuple[Embedded, ...]
+    search: tuple[SearchColumn, ...]
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields that have a column of their own."""
+        return tuple(stored_fields(self.kind))
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A foreign key: `column` of `table` points at a record of kind `to`; `contained` rows go with it."""
+
+    kind: str
+    field: str
+    table: Table
+    column: str
+    to: str
+    contained: bool
+
+
+@dataclass(frozen=True)
+class Schema:
+    """All tables of a store; `tables` knows them as search does: "kind" and "kind/list"."""
+
+    kinds: Kinds
+    metadata: MetaData
+    shapes: dict[str, KindTable]
+    counters: Table
+    references: list[Reference] = field(default_factory=list)
+
+    @cached_property
+    def tables(self) -> dict[str, Table]:
+        named = {name: shape.table for name, shape in self.shapes.items()}
+        for name, shape in self.shapes.items():
+            named |= {f"{name}/{part.child.name}": part.table for part in shape.lists}
+        return named
+
+    @cached_property
+    def ddl(self) -> list[str]:
+        """The statements that make an empty database a store."""
+        made: list[ExecutableDDLElement] = []
+        for table in self.metadata.tables.values():
+            made.append(CreateTable(table))
+            made += [CreateIndex(index) for index in sorted(table.indexes, key=lambda index: str(index.name))]
+        return [text_of(statement) for statement in made]
+
+    @cached_property
+    def fingerprint(self) -> int:
+        """A number that differs when the tables do."""
+        return int.from_bytes(hashlib.sha256("\n".join(self.ddl).encode()).digest()[:7])
+
+
+def build_schema(kinds: Kinds, search_columns: Sequence[SearchColumn] = ()) -> Schema:
+    """Return the tables of the kinds with their search columns."""
+    metadata = MetaData()
+    counters = Table(COUNTERS, metadata, Column("name", Text, primary_key=True), Column("value", Integer))
+    schema = Schema(kinds, metadata, {}, counters)
+    search: dict[tuple[str, str], list[SearchColumn]] = {}
+    for column in search_columns:
+        search.setdefault((column.kind, column.child), []).append(column)
+    for kind in kinds:
+        schema.shapes[kind.name] = _kind_table(schema, kind, search)
+    if search:
+        raise ValueError(f"search columns of tables that no kind has: {sorted(search)}")
+    return schema
+
+
+def stored_fields(kind: Kind) -> list[str]:
+    """The fields of a kind but for the version and the instant of change, which the store keeps."""
+    return [name for name in kind.fields if name not in (kind.version, kind.changed)]
+
+
+def parent_link(kind: Kind) -> Link | None:
+    """The reference that leads from a record to its parent."""
+    return next((link for link in kind.links.values() if kind.parent and link.to == kind.parent), None)
+
+
+def _kind_table(schema: Schema, kind: Kind, search: dict[tuple[str, str], list[SearchColumn]]) -> KindTable:
+    extra = tuple(search.pop((kind.name, ""), ()))
+    fields = stored_fields(kind)
+    table = Table(
+        table_name(kind.table),
+        schema.metadata,
+        Column(KEY, Text, primary_key=True, nullable=False),
+        *(_column(kind.fields[name]) for name in fields),
+        Column(kind.version, Integer, nullable=False),
+        Column(kind.changed, Text, nullable=False),
+        *(Column(link_column(name), Text) for name in kind.links),
+        Column(LISTS, Integer, nullable=False),
+        Column(WRITTEN, Integer, nullable=False),
+        *_search_columns(extra),
+    )
+    _point(schema, kind, table, kind.links.values(), set(kind.key))
+    _index(table, [*map(link_column, kind.links), *(column.name for column in extra)], KEY)
+    lists, embedded = [], []
+    for place, child in enumerate(kind.children.values()):
+        if child.records:
+            embedded.append(_embedded(schema.kinds, kind, child, 1 << place))
+        else:
+            lists.append(
+                _list_table(schema, kind, child, 1 << place, search.pop((kind.name, child.name), ()))
+            )
+    names = ("$key", *fields, kind.version, kind.changed, *("$" + name for name in kind.links))
+    return KindTable(kind, table, names, tuple(lists), tuple(embedded), extra)
+
+
+def _list_table(
+    schema: Schema, kind: Kind, child: ChildList, bit: int, search: Iterable[SearchColumn]
+) -> ListTable:
+    if not child.key:
+        raise ValueError(f"{child.at}: the list '{child.name}' has no key")
+    extra = tuple(search)
+    table = Table(
+        table_name(kind.table, child.name),
+        schema.metadata,
+        Column(PARENT, Text),
+        *map(_column, child.fields.values()),
+        *(Column(link_column(name), Text) for name in child.links),
+        *_search_columns(extra),
+        PrimaryKeyConstraint(PARENT, *map(column_name, child.key)),
+        ForeignKeyConstraint([PARENT], [f"{table_name(kind.table)}.{KEY}"], ondelete="CASCADE"),
+        sqlite_with_rowid=False,  # the items of a record lie together, in key order
+    )
+    _point(schema, kind, table, child.links.values(), set())
+    _index(table, [*map(link_column, child.links), *(column.name for column in extra)], PARENT)
+    names = (*child.fields, *("$" + name for name in child.links))
+    return ListTable(child, table, bit, names, extra)
+
+
+def _embedded(kinds: Kinds, kind: Kind, child: ChildList, bit: int) -> Embedded:
+    inner = kinds[child.records]
+    link = parent_link(inner)
+    if link is None or inner.parent != kind.name:
+        raise ValueError(f"{child.at}: '{inner.name}' does not point at '{kind.name}' as its parent")
+    return Embedded(child.name, inner.name, link.name, bit)
+
+
+def _column(spec: Field) -> Column[Any]:
+    return Column(column_name(spec.name), Integer if spec.type == "integer" else Text, autoincrement=False)
+
+
+def _search_columns(columns: Iterable[SearchColumn]) -> list[Column[Any]]:
+    return [Column(each.name, Integer if each.type == "integer" else Text) for each in columns]
+
+
+def _point(schema: Schema, kind: Kind, table: Table, links: Iterable[Link], own_key: set[str]) -> None:
+    """Foreign keys, judged at commit. A kind that NPR-melding lacks may be missing."""
+    for link in links:
+        target = schema.kinds[link.to]
+        if not target.elements:
+            continue
+        contained = own_key.issuperset(link.fields)
+        column = link_column(link.name)
+        table.append_constraint(
+            ForeignKeyConstraint(
+                [column],
+                [f"{table_name(target.table)}.{KEY}"],
+                ondelete="CASCADE" if contained else None,
+                deferrable=True,
+                initially="DEFERRED",
+            )
+        )
+        schema.references.append(Reference(kind.name, link.fields[-1], table, column, link.to, contained))
+
+
+def _index(table: Table, columns: Iterable[str], key: str) -> None:
+    for name in dict.fromkeys(columns):
+        Index(f"ix_{table.name}__{name}", table.c[name], table.c[key])
+
+
+def given_keys() -> Select[tuple[str]]:
+    """The keys in the parameter "keys", a JSON list: one statement whatever their number."""
+    given = func.json_each(bindparam("keys", type_=Text)).table_valued("value")
+    return select(given.c.value)
+
+
+def parameter(name: str) -> BindParameter[str]:
+    """A named parameter."""
+    return bindparam(name, type_=Text)
+
+
+def number(name: str) -> BindParameter[int]:
+    """A named parameter that is a whole number."""
+    return bindparam(name, type_=Integer)
+
+
+def text_of(statement: ClauseElement, *names: str) -> str:
+    """The SQL of a statement for the driver; `names` are its parameters in the order they are passed."""
+    compiled = statement.compile(dialect=SQLITE)
+    order = tuple(getattr(compiled, "positiontup", None) or ())
+    if order != names:
+        raise ValueError(f"parameters are {order}, not {names}")
+    return str(compiled).strip()

@@ -1,0 +1,276 @@
+"""Write records: what comes is merged into what is stored, and versions tell of each change."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import chain
+from typing import Literal
+
+from fhir_facade.contracts import Record
+from fhir_facade.mapping.kinds import ChildList, Kind, Link, add_keys
+from fhir_facade.outcome import Issue, Refused
+from fhir_facade.store.reading import Reader, as_json
+from fhir_facade.store.tables import TRANSACTIONS, parent_link
+from fhir_facade.store.writing import KindStatements, Statements
+
+Outcome = Literal["inserted", "updated", "unchanged"]
+CHUNK = 1000  # records compared at a time
+
+
+class Writer:
+    """Writes inside one transaction; `SqliteStore.transaction` gives it."""
+
+    def __init__(self, connection: sqlite3.Connection, reader: Reader, statements: Statements) -> None:
+        self._connection = connection
+        self._reader = reader
+        self._statements = statements
+        counted = connection.execute(statements.transactions, (TRANSACTIONS,)).fetchone()
+        self._number: int = counted[0] + 1
+        self._counted = False
+
+    def merge(
+        self, kind: Kind, records: Sequence[Record], now: str, *, supplied: Collection[str] | None = None
+    ) -> list[Outcome]:
+        """Merge complete records into what is stored and say what became of each.
+
+        A field that the record has is set (None clears it), one that it lacks is kept; a list that it has
+        replaces the stored one, but fields that an item lacks are kept from the stored item of the same key.
+        `supplied` names the fields and lists that an update may change (None: all). A change gives a new
+        version to the record, and to its parent.
+        """
+        shape = self._statements[kind.name]
+        outcomes: list[Outcome] = []
+        for chunk in _chunks(records):
+            outcomes += self._merge(shape, chunk, now, supplied)
+        return outcomes
+
+    def existing(self, kind: Kind, keys: Iterable[str]) -> set[str]:
+        """Return those of the keys that records of this kind have."""
+        rows = self._connection.execute(self._statements[kind.name].by_keys, (as_json(list(keys)),))
+        return {row[0] for row in rows}
+
+    def get(self, kind: Kind, key: str) -> Record | None:
+        """Return the whole record as this transaction sees it, or None."""
+        return self._reader.one(self._connection, kind.name, key)
+
+    def related(self, kind: Kind, link: str, keys: Iterable[str]) -> dict[str, list[Record]]:
+        """Return the whole records that point with `link` at one of the keys, by that key, as stored now."""
+        return self._reader.related(self._connection, kind.name, link, list(keys))
+
+    def find_key(
+        self, kind: Kind, field_name: str, value: object, scope: Mapping[str, object] | None = None
+    ) -> str | None:
+        """Return the first key of a record with this value in the field, and the values of `scope` in others.
+
+        The first question about a field builds an index over it, which stays.
+        """
+        others = dict(scope or {})
+        shape = self._statements[kind.name]
+        index, statement = shape.lookup(field_name, tuple(others))
+        self._connection.execute(index)
+        row = self._connection.execute(statement, (value, *others.values())).fetchone()
+        return None if row is None else row[0]
+
+    def delete(self, kind: Kind, key: str, *, now: str = "") -> bool:
+        """Delete a record and all it contains; False when there is none, Refused when others point at it."""
+        record = self._stored(kind.name, [key]).get(key)
+        if record is None:
+            return False
+        self._count()
+        gone = self._contained(kind.name, key)
+        self._connection.execute("SAVEPOINT deletion")
+        self._connection.execute(self._statements[kind.name].delete, (key,))
+        pointing = [kind for name, keys in gone.items() for kind in self._pointing(name, keys)]
+        if pointing:
+            self._connection.execute("ROLLBACK TO deletion")
+        self._connection.execute("RELEASE deletion")
+        if pointing:
+            raise Refused(Issue("record-in-use", "", {"kind": kind.name, "by": sorted(set(pointing))}))
+        link = parent_link(kind)
+        if link is not None:
+            self._touch(link, [record["$" + link.name]], now or _now())
+        return True
+
+    def _merge(
+        self, shape: KindStatements, chunk: Sequence[Record], now: str, supplied: Collection[str] | None
+    ) -> list[Outcome]:
+        kind = shape.kind
+        is_empty = not self._connection.execute(shape.some).fetchone()[0]
+        stored = {} if is_empty else self._stored(kind.name, [record["$key"] for record in chunk])
+        outcomes: list[Outcome] = []
+        inserts: list[Record] = []
+        updates: list[tuple[Record, Record]] = []
+        for record in chunk:
+            old = stored.get(record["$key"])
+            if old is None:
+                inserts.append({**record, kind.version: 1, kind.changed: now})
+                outcomes.append("inserted")
+                continue
+            new = merged(shape, old, record, supplied)
+            if new is None:
+                outcomes.append("unchanged")
+                continue
+            new[kind.version] = old[kind.version] + 1
+            new[kind.changed] = now
+            updates.append((old, new))
+            outcomes.append("updated")
+        if inserts or updates:
+            self._count()
+            self._insert(shape, inserts)
+            self._update(shape, updates)
+            self._tell_parents(kind, [*inserts, *chain.from_iterable(updates)], now)
+        return outcomes
+
+    def _stored(self, kind: str, keys: Sequence[str]) -> dict[str, Record]:
+        return self._reader.many(self._connection, kind, keys, embed=False)
+
+    def _insert(self, shape: KindStatements, records: Sequence[Record]) -> None:
+        run = self._connection.executemany
+        run(shape.insert, [shape.inserted(record, self._number) for record in records])
+        for part in shape.lists:
+            name = part.name
+            having = [record for record in records if record.get(name)]
+            if having:
+                run(
+                    part.insert, [row for record in having for row in part.rows(record["$key"], record[name])]
+                )
+        keys = as_json([record["$key"] for record in records])
+        for embedded in shape.shape.embedded:  # items may have been written before the record that holds them
+            inner = self._statements[embedded.kind]
+            pointed = [row[0] for row in self._connection.execute(inner.pointed[embedded.link], (keys,))]
+            self._mark(shape, embedded.bit, pointed)
+
+    def _update(self, shape: KindStatements, pairs: Sequence[tuple[Record, Record]]) -> None:
+        run = self._connection.executemany
+        run(shape.update, [shape.updated(new, self._number) for _, new in pairs])
+        for part in shape.lists:
+            rewritten = [
+                (new["$key"], rows)
+                for old, new in pairs
+                if (rows := list(part.rows(new["$key"], new[part.name])))
+                != list(part.rows(old["$key"], old[part.name]))
+            ]
+            run(part.clear, [(key,) for key, _ in rewritten])
+            run(part.insert, [row for _, rows in rewritten for row in rows])
+
+    def _tell_parents(self, kind: Kind, records: Sequence[Record], now: str) -> None:
+        """Give the parents of changed records a version, and note that the list they stand in has items."""
+        link = parent_link(kind)
+        if link is None:
+            return
+        keys = list(dict.fromkeys(record["$" + link.name] for record in records))
+        parent = self._statements[link.to]
+        for embedded in parent.shape.embedded:
+            if embedded.kind == kind.name:
+                self._mark(parent, embedded.bit, keys)
+        self._touch(link, keys, now)
+
+    def _mark(self, shape: KindStatements, bit: int, keys: Sequence[str | None]) -> None:
+        if keys:
+            self._connection.execute(shape.mark, (bit, as_json(keys), bit))
+
+    def _touch(self, link: Link, keys: Sequence[str | None], now: str) -> None:
+        """A new version for each record that has not had one in this transaction."""
+        shape = self._statements[link.to]
+        kind = shape.kind
+        stale = [row[0] for row in self._connection.execute(shape.stale, (as_json(keys), self._number))]
+        if not stale:
+            return
+        records = list(self._stored(kind.name, stale).values())
+        for record in records:
+            record[kind.version] += 1
+            record[kind.changed] = now
+        self._connection.executemany(
+            shape.update, [shape.updated(record, self._number) for record in records]
+        )
+
+    def _count(self) -> None:
+        """Take this transaction's number, once."""
+        if not self._counted:
+            self._connection.execute(self._statements.count, (self._number, TRANSACTIONS))
+            self._counted = True
+
+    def _contained(self, kind: str, key: str) -> dict[str, set[str]]:
+        """The keys, by kind, of all records that go when this one goes."""
+        gone: dict[str, set[str]] = {kind: {key}}
+        todo = [(kind, [key])]
+        while todo:
+            above, keys = todo.pop()
+            for reference in self._statements.contained.get(above, ()):
+                rows = self._connection.execute(self._statements.source_keys[reference], (as_json(keys),))
+                seen = gone.setdefault(reference.kind, set())
+                fresh = [row[0] for row in rows if row[0] not in seen]
+                seen.update(fresh)
+                if fresh:
+                    todo.append((reference.kind, fresh))
+        return gone
+
+    def _pointing(self, kind: str, keys: Collection[str]) -> list[str]:
+        """The kinds that have records which point at these, now that these are gone."""
+        given = as_json(list(keys))
+        return [
+            reference.kind
+            for reference in self._statements.pointing.get(kind, ())
+            if self._connection.execute(self._statements.source_keys[reference], (given,)).fetchone()
+        ]
+
+
+def merged(
+    shape: KindStatements, old: Record, new: Record, supplied: Collection[str] | None
+) -> Record | None:
+    """The stored record with what the new one tells, or None when that is nothing new."""
+    kind = shape.kind
+    whole = dict(old)
+    is_changed = False
+    for name in shape.fields:
+        if name in new and new[name] != old[name] and (supplied is None or name in supplied):
+            whole[name] = new[name]
+            is_changed = True
+    for part in shape.lists:
+        child = part.part.child
+        if child.name in new and (supplied is None or child.name in supplied):
+            items = _merged_items(child, old[child.name], new[child.name] or ())
+            whole[child.name] = items
+            is_changed = is_changed or items != [_plain(child, item) for item in old[child.name]]
+    if not is_changed:
+        return None
+    add_keys(whole, kind.key, kind.links, None)
+    for part in shape.lists:
+        child = part.part.child
+        whole[child.name] = [dict(item) for item in whole[child.name]]
+        for item in whole[child.name]:
+            add_keys(item, (), child.links, whole)
+    return whole
+
+
+def _merged_items(child: ChildList, old: Iterable[Record], new: Iterable[Record]) -> list[Record]:
+    """The new items in key order, each with the stored fields that it lacks."""
+    stored = {tuple(map(item.get, child.key)): item for item in old}
+    known: Record = {}
+    items = [_plain(child, stored.get(tuple(map(item.get, child.key)), known) | item) for item in new]
+    return sorted(items, key=lambda item: [item[name] for name in child.key])
+
+
+def _plain(child: ChildList, item: Record) -> Record:
+    """The fields of an item and nothing else."""
+    return {name: item.get(name) for name in child.fields}
+
+
+def _chunks(records: Sequence[Record]) -> Iterator[list[Record]]:
+    """Some records at a time, no key twice among them."""
+    chunk: list[Record] = []
+    keys: set[str] = set()
+    for record in records:
+        if len(chunk) >= CHUNK or record["$key"] in keys:
+            yield chunk
+            chunk, keys = [], set()
+        chunk.append(record)
+        keys.add(record["$key"])
+    if chunk:
+        yield chunk
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

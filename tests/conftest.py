@@ -1,0 +1,70 @@
+"""What tests of several rooms share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from fhir_facade.contracts import Record
+from fhir_facade.mapping.mapping_set import MappingSet, load_mapping_set
+from fhir_facade.resources import data_root
+from fhir_facade.store.synthetic import generate
+
+Ask = Callable[..., httpx.Response]
+
+
+@pytest.fixture
+def ask_app() -> Callable[[Any], Ask]:
+    """Give an ASGI application, get a function that sends it one request and returns the answer."""
+
+    def asker(app: Any) -> Ask:
+        def ask(method: str, path: str, **options: Any) -> httpx.Response:
+            async def once() -> httpx.Response:
+                transport = httpx.ASGITransport(app)
+                async with httpx.AsyncClient(transport=transport, base_url="http://facade.test") as client:
+                    return await client.request(method, path, **options)
+
+            return asyncio.run(once())
+
+        return ask
+
+    return asker
+
+
+@pytest.fixture(scope="session")
+def mapping_set() -> MappingSet:
+    """The mappings that the product ships, checked and compiled."""
+    return load_mapping_set(data_root("mappings"))
+
+
+@pytest.fixture(scope="session")
+def synthetic(mapping_set: MappingSet) -> dict[str, list[Record]]:
+    """Complete synthetic records of 150 patients by kind, with embedded records in place and version 1."""
+    by_kind: dict[str, list[Record]] = {}
+    for name, record in generate(150, seed=20):
+        by_kind.setdefault(name, []).append(record)
+    kinds = mapping_set.kinds
+    for kind in kinds:
+        for record in by_kind.get(kind.name, ()):
+            record[kind.version], record[kind.changed] = 1, "2026-01-01T00:00:00.000Z"
+    for kind in kinds:
+        for child in kind.children.values():
+            if child.records:
+                embed(kinds[child.records], kind, child.name, by_kind)
+    return {
+        name: [kinds.complete(kinds[name], each) for each in records] for name, records in by_kind.items()
+    }
+
+
+def embed(inner: Any, outer: Any, child: str, by_kind: dict[str, list[Record]]) -> None:
+    """Put the records of one kind into the lists of the records that they belong to, as a store does."""
+    link = next(link for link in inner.links.values() if link.to == outer.name)
+    groups: dict[tuple[Any, ...], list[Record]] = {}
+    for record in by_kind.get(inner.name, ()):
+        groups.setdefault(tuple(record.get(name) for name in link.fields), []).append(record)
+    for record in by_kind.get(outer.name, ()):
+        record[child] = groups.get(tuple(record.get(name) for name in outer.key), [])

@@ -1,0 +1,139 @@
+"""What is claimed is what is answered: CapabilityStatement, OpenAPI and the lane, compared."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from fhir_facade.mapping.mapping_set import MappingSet
+from fhir_facade.rest.openapi import http_examples, openapi
+from fhir_facade.rest.parameters import RESULT_PARAMETERS
+from fhir_facade.rest.surface import SURFACE
+
+Ask = Callable[..., httpx.Response]
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+@pytest.fixture(scope="module")
+def document(mapping_set: MappingSet) -> dict[str, Any]:
+    return openapi(mapping_set)
+
+
+def claimed(statement: dict[str, Any]) -> dict[str, tuple[set[str], set[str]]]:
+    """Type → (interactions, search parameters) of a CapabilityStatement."""
+    return {
+        resource["type"]: (
+            {each["code"] for each in resource["interaction"]},
+            {each["name"] for each in resource.get("searchParam", [])},
+        )
+        for resource in statement["rest"][0]["resource"]
+    }
+
+
+def test_the_statement_is_one_of_r4_and_a_model_takes_it(ask: Ask) -> None:
+    from fhir.resources.R4B.capabilitystatement import CapabilityStatement
+
+    answer = ask("GET", "/fhir/metadata")
+    statement = answer.json()
+    assert (statement["resourceType"], statement["fhirVersion"]) == ("CapabilityStatement", "4.0.1")
+    CapabilityStatement.model_validate(statement)
+
+
+def test_the_statement_is_not_sent_twice(ask: Ask) -> None:
+    etag = ask("GET", "/fhir/metadata").headers["etag"]
+    assert ask("GET", "/fhir/metadata", headers={"If-None-Match": etag}).status_code == 304
+    assert ask("HEAD", "/fhir/metadata").content == b""
+    assert ask("GET", "/fhir/metadata?mode=terminology").status_code == 400
+
+
+def test_statement_and_openapi_claim_the_same(ask: Ask, document: dict[str, Any]) -> None:
+    by_type: dict[str, tuple[set[str], set[str]]] = {}
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            for resource_type in operation["tags"]:
+                codes, parameters = by_type.setdefault(resource_type, (set(), set()))
+                codes.add(operation["operationId"].removesuffix("-head").split(f"-{resource_type}")[0])
+                if path == f"/{resource_type}":
+                    parameters |= {
+                        each["name"] for each in operation["parameters"]
+                    } - RESULT_PARAMETERS.keys()
+    assert by_type == claimed(ask("GET", "/fhir/metadata").json())
+
+
+def test_every_row_of_the_surface_is_in_openapi_and_no_more(
+    document: dict[str, Any], mapping_set: MappingSet
+) -> None:
+    rows = {
+        (row.template.replace("{type}", name), method)
+        for row in SURFACE
+        for name in (mapping_set.by_type if "{type}" in row.template else [""])
+        for method in ((row.method.lower(), "head") if row.method == "GET" else (row.method.lower(),))
+    }
+    assert rows == {(path, method) for path, methods in document["paths"].items() for method in methods}
+
+
+EXAMPLES = {"date": "ge2000-01-01", "token": "1", "reference": "Patient/1", "string": "a"}
+
+
+def test_every_claimed_parameter_is_answered_and_its_example_too(ask: Ask, mapping_set: MappingSet) -> None:
+    for resource_type, (codes, parameters) in claimed(ask("GET", "/fhir/metadata").json()).items():
+        assert codes == {"read", "search-type"}
+        known = mapping_set.search.parameters(resource_type)
+        for code in parameters:
+            for value in (EXAMPLES[known[code].type], known[code].example):
+                answer = ask("GET", f"/fhir/{resource_type}", params={code: value, "_count": 1})
+                assert answer.status_code == 200, (resource_type, code, value, answer.text)
+        for modifier in {(code, each) for code in parameters for each in known[code].modifiers}:
+            name = ":".join(modifier)
+            value = known[modifier[0]].example
+            assert ask("GET", f"/fhir/{resource_type}", params={name: value}).status_code == 200, name
+
+
+def test_every_sort_key_is_answered_in_both_directions(ask: Ask, mapping_set: MappingSet) -> None:
+    for resource_type in mapping_set.by_type:
+        for code in mapping_set.search.sortable(resource_type):
+            up, down = (
+                ask("GET", f"/fhir/{resource_type}", params={"_sort": sign + code, "_count": 1000}).json()
+                for sign in ("", "-")
+            )
+            assert len(up.get("entry", [])) == len(down.get("entry", [])), (resource_type, code)
+
+
+def test_what_is_not_claimed_is_refused(ask: Ask, mapping_set: MappingSet) -> None:
+    every = {code for name in mapping_set.by_type for code in mapping_set.search.parameters(name)}
+    for resource_type in mapping_set.by_type:
+        for code in sorted(every - mapping_set.search.parameters(resource_type).keys()):
+            assert ask("GET", f"/fhir/{resource_type}", params={code: "1"}).status_code == 400
+
+
+def test_every_first_page_links_to_resources_that_can_be_read(ask: Ask, mapping_set: MappingSet) -> None:
+    for resource_type in mapping_set.by_type:
+        bundle = ask("GET", f"/fhir/{resource_type}?_count=3").json()
+        assert bundle.get("entry"), resource_type
+        for entry in bundle["entry"]:
+            answer = ask("GET", entry["fullUrl"])
+            assert answer.status_code == 200
+            assert answer.json() == entry["resource"]
+
+
+def test_the_example_requests_are_answered(ask: Ask, mapping_set: MappingSet) -> None:
+    text = http_examples(mapping_set, "")
+    requests = re.findall(r"^(GET|POST) \{\{base\}\}(\S+)\n(?:Content-Type: \S+\n\n(.*)\n)?", text, re.M)
+    assert len(requests) > 2 * len(mapping_set.by_type)
+    for method, path, body in requests:
+        answer = ask(method, f"/fhir{path}", content=body, headers=FORM if body else {})
+        assert answer.status_code == 200, (path, body)
+
+
+def test_openapi_refers_only_to_what_it_has(document: dict[str, Any]) -> None:
+    for reference in set(re.findall(rb'"\$ref":"#/([^"]+)"', orjson.dumps(document))):
+        place = document
+        for part in reference.decode().split("/"):
+            place = place[part]
+    operations = [each["operationId"] for path in document["paths"].values() for each in path.values()]
+    assert len(operations) == len(set(operations))
