@@ -57,8 +57,8 @@ test: check ## Everything: set up, check, then all tests
 	@$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
 
 check: .venv/dev.stamp ## Format, lint, types, layers, generated files, quick tests
-	@$(BIN)/ruff format --check --quiet . || { echo "Not formatted: run make fix"; exit 1; }
-	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet --output-format concise . || { echo "Not formatted: run make fix"; exit 1; }
+	@$(BIN)/ruff check --quiet --output-format concise .
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-cache > .venv/lint-imports.log || { cat .venv/lint-imports.log; exit 1; }
 	@$(BIN)/python tools/generate.py --check

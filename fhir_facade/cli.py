@@ -42,14 +42,10 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-npr = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="Messages to the Norwegian Patient Registry."
-)
+npr = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Messages to the Norwegian Patient Registry.")
 app.add_typer(npr, name="npr")
 
-Database = Annotated[
-    Path, typer.Option("--db", metavar="PATH", help="The SQLite file that holds the records.")
-]
+Database = Annotated[Path, typer.Option("--db", metavar="PATH", help="The SQLite file that holds the records.")]
 Patients = Annotated[int, typer.Option(min=1, max=10_000_000, help="How many patients.")]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same data.")]
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")]
@@ -83,9 +79,7 @@ def demo(
     patients: Patients = 300,
     seed: Seed = 1,
     port: Port = None,
-    db: Annotated[
-        Path | None, typer.Option("--db", metavar="PATH", help="Keep the data in this file.")
-    ] = None,
+    db: Annotated[Path | None, typer.Option("--db", metavar="PATH", help="Keep the data in this file.")] = None,
 ) -> None:
     """Make synthetic patients, serve them, and say what to try.
 
@@ -192,9 +186,7 @@ def load(
 
 @app.command()
 def synth(
-    out: Annotated[
-        Path, typer.Option("--out", metavar="DIR", help="Where the NDJSON files go, one for each kind.")
-    ],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the NDJSON files go, one for each kind.")],
     patients: Patients = 300,
     seed: Seed = 1,
 ) -> None:
@@ -215,9 +207,7 @@ def synth(
 @app.command("map")
 def map_records(
     kind: Annotated[str, typer.Argument(help="The record kind of every line.")],
-    file: Annotated[
-        Path | None, typer.Argument(help="NDJSON file of records; standard input when left out.")
-    ] = None,
+    file: Annotated[Path | None, typer.Argument(help="NDJSON file of records; standard input when left out.")] = None,
     resource: Annotated[str | None, typer.Option(help="Resource type, where a kind has several.")] = None,
     explain: Annotated[bool, typer.Option(help="Say where each element came from instead.")] = False,
 ) -> None:
@@ -250,9 +240,7 @@ def map_records(
 
 @npr.command("write")
 def npr_write(
-    out: Annotated[
-        Path, typer.Option("--out", metavar="FILE", help="The message to write; '-' is standard output.")
-    ],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The message to write; '-' is standard output.")],
     db: Database,
     module: Annotated[str, typer.Option(help="ord (activity) or ide (identity).")] = "ord",
 ) -> None:
@@ -300,16 +288,12 @@ def check(
         for finding in error.findings:
             typer.echo(str(finding))
         raise stop(FOUND, f"{len(error.findings)} finding(s)") from None
-    typer.echo(
-        f"{len(mapping_set.mappings)} mappings of {len(mapping_set.kinds.by_name)} record kinds: no findings"
-    )
+    typer.echo(f"{len(mapping_set.mappings)} mappings of {len(mapping_set.kinds.by_name)} record kinds: no findings")
 
 
 @app.command()
 def openapi(
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Write the three files here.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write the three files here.")] = None,
 ) -> None:
     """Print the OpenAPI document, or write it with CapabilityStatement and requests.
 

@@ -132,7 +132,7 @@ class Definitions:
 
     def codes(self, value_set_url: str) -> frozenset[tuple[str, str]] | None:
         """Return the (system, code) pairs of a value set; None when the table does not hold them."""
-        url = value_set_url.split("|")[0]
+        url = value_set_url.split("|", maxsplit=1)[0]
         if url not in self._value_sets:
             return None
         if url not in self._code_sets:

@@ -107,17 +107,13 @@ def record_faults(kinds: Kinds, kind: Kind, record: Record) -> Iterator[Issue]:
                 yield from _field_faults(f"{kind.name}.{child.name}", child.fields, set(), item)
 
 
-def _field_faults(
-    name: str, fields: Mapping[str, Field], besides: Set[str], record: Record
-) -> Iterator[Issue]:
+def _field_faults(name: str, fields: Mapping[str, Field], besides: Set[str], record: Record) -> Iterator[Issue]:
     for given, value in record.items():
         if given in besides or given.startswith("$"):
             continue
         if given not in fields:
             allowed = ", ".join(sorted({*fields, *besides})) + nearest(given, {*fields, *besides})
-            yield Issue(
-                "field-unknown", shown(given), {"kind": name, "field": shown(given), "allowed": allowed}
-            )
+            yield Issue("field-unknown", shown(given), {"kind": name, "field": shown(given), "allowed": allowed})
         elif value is not None:
             try:
                 check(fields[given], value)
@@ -130,6 +126,4 @@ def _unfit(name: str, kind: str, reason: str) -> Issue:
 
 
 def _unknown(kind: str, resource: str, allowed: list[str], near: str) -> Issue:
-    return Issue(
-        "kind-unknown", "", {"kind": kind, "resource": resource, "allowed": allowed, "nearest": near}
-    )
+    return Issue("kind-unknown", "", {"kind": kind, "resource": resource, "allowed": allowed, "nearest": near})

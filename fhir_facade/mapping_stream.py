@@ -44,9 +44,7 @@ def _record(line: bytes) -> dict[str, Any]:
     return record
 
 
-def _mapped(
-    facade: Facade, kind: str, resource: str | None, record: dict[str, Any], at: str, explain: bool
-) -> Mapped:
+def _mapped(facade: Facade, kind: str, resource: str | None, record: dict[str, Any], at: str, explain: bool) -> Mapped:
     if explain:
         return Mapped(_explanation(facade, kind, resource, record, at))
     issues: list[Issue] = []
@@ -67,8 +65,5 @@ def _explanation(facade: Facade, kind: str, resource: str | None, record: dict[s
         rows.append((origin.path, value, origin.field, origin.at))
     widths = [min(max(len(row[column]) for row in rows), 60) for column in range(3)]
     head = f"{at}: {kind} → {mapping.resource_type} by {mapping.name} {mapping.version}"
-    body = [
-        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]])
-        for row in rows
-    ]
+    body = ["  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]) for row in rows]
     return "\n".join([head, *body, "", ""]).encode()

@@ -35,9 +35,7 @@ def serve_until_stopped(settings: Settings, words: Words | None = None) -> None:
             server, log_level="warning", access_log=False, server_header=False, lifespan="on", ws="none"
         )
         for stopping in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(
-                stopping, lambda number, frame: None
-            )  # uvicorn hears them, then raises them once more
+            signal.signal(stopping, lambda number, frame: None)  # uvicorn hears them, then raises them once more
         uvicorn.Server(config).run(sockets=[listener])
 
 

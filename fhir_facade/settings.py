@@ -18,9 +18,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="FHIR_FACADE_", frozen=True, extra="forbid")
 
-    database: Path = Field(
-        default=Path("fhir-facade.db"), description="The SQLite file that holds the records."
-    )
+    database: Path = Field(default=Path("fhir-facade.db"), description="The SQLite file that holds the records.")
     mappings: Path = Field(
         default_factory=lambda: data_root("mappings"),
         description="The folder of mapping files; ours when left out.",

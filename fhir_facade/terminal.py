@@ -73,9 +73,7 @@ def open_store(path: Path, mapping_set: MappingSet, *, must_exist: bool = False)
     from fhir_facade.store.records import SqliteStore
 
     if must_exist and not path.is_file():
-        raise stop(
-            FAILED, f"{path}: there is no such database; make one with: fhir-facade load FILE --db {path}"
-        )
+        raise stop(FAILED, f"{path}: there is no such database; make one with: fhir-facade load FILE --db {path}")
     return SqliteStore.open(path, mapping_set.kinds, mapping_set.search.columns)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
+from hypothesis import settings
 
 from fhir_facade.contracts import Record
 from fhir_facade.mapping.mapping_set import MappingSet, load_mapping_set
@@ -15,6 +17,12 @@ from fhir_facade.resources import data_root
 from fhir_facade.store.synthetic import generate
 
 Ask = Callable[..., httpx.Response]
+
+# HYPOTHESIS_PROFILE: quick in make check, thorough in make laws. Times are never judged: machines are shared.
+settings.register_profile("quick", max_examples=20, deadline=None, print_blob=True, derandomize=True)
+settings.register_profile("default", max_examples=100, deadline=None, print_blob=True)
+settings.register_profile("thorough", max_examples=2000, deadline=None, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
 @pytest.fixture
@@ -55,9 +63,7 @@ def synthetic(mapping_set: MappingSet) -> dict[str, list[Record]]:
         for child in kind.children.values():
             if child.records:
                 embed(kinds[child.records], kind, child.name, by_kind)
-    return {
-        name: [kinds.complete(kinds[name], each) for each in records] for name, records in by_kind.items()
-    }
+    return {name: [kinds.complete(kinds[name], each) for each in records] for name, records in by_kind.items()}
 
 
 def embed(inner: Any, outer: Any, child: str, by_kind: dict[str, list[Record]]) -> None:

@@ -107,5 +107,6 @@ def without(text: str, part: str, instead: str = "") -> str:
 
 
 def at(text: str, part: str) -> str:
-    """The place of a part."""
-    return f"line {text[: text.index(part)].count(chr(10)) + 1}"
+    """The place of a part: the line where its tag begins."""
+    tag = text.rindex("<", 0, text.index(part) + 1)
+    return f"line {text[:tag].count(chr(10)) + 1}"

@@ -112,9 +112,7 @@ def merge(writer: Writer, store: SqliteStore, kind: str, now: str = NOW, **field
     return merge_many(writer, store, kind, [fields], now)[0]
 
 
-def merge_many(
-    writer: Writer, store: SqliteStore, kind: str, records: list[Record], now: str = NOW
-) -> list[Outcome]:
+def merge_many(writer: Writer, store: SqliteStore, kind: str, records: list[Record], now: str = NOW) -> list[Outcome]:
     """Merge records; lists that they do not have stay as they are."""
     chosen = store.schema.kinds[kind]
     whole = []

@@ -81,9 +81,7 @@ def test_faults_outside_fhir_are_outcomes_too(ask: Ask, method: str, path: str, 
     assert answer.headers["content-type"].startswith("application/fhir+json")
 
 
-def test_two_servers_with_one_secret_take_each_others_page_tokens(
-    settings: Settings, ask_app: AskApp
-) -> None:
+def test_two_servers_with_one_secret_take_each_others_page_tokens(settings: Settings, ask_app: AskApp) -> None:
     def following(ask: Ask) -> str:
         links = ask("GET", "/fhir/Patient?_count=1").json()["link"]
         return next(str(link["url"]) for link in links if link["relation"] == "next").replace(
@@ -96,9 +94,7 @@ def test_two_servers_with_one_secret_take_each_others_page_tokens(
     assert other("GET", following(one)).status_code == 400
 
 
-def test_a_server_without_a_database_or_with_faulty_mappings_does_not_start(
-    settings: Settings, tmp_path: Path
-) -> None:
+def test_a_server_without_a_database_or_with_faulty_mappings_does_not_start(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(Refused):
         build_app(settings.model_copy(update={"database": tmp_path / "none.db"}))
     (tmp_path / "records").mkdir()
@@ -129,9 +125,7 @@ def test_settings_come_from_the_environment_are_frozen_and_keep_the_secret(
         ("", False, False),
     ],
 )
-def test_only_loopback_is_served_unless_the_data_is_synthetic(
-    host: str, synthetic: bool, allowed: bool
-) -> None:
+def test_only_loopback_is_served_unless_the_data_is_synthetic(host: str, synthetic: bool, allowed: bool) -> None:
     assert Settings(host=host, synthetic_data=synthetic).address_is_allowed is allowed
 
 

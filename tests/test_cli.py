@@ -44,9 +44,7 @@ def test_the_top_help_names_every_command_and_where_to_begin() -> None:
         assert command.split()[0] in told.stdout
 
 
-@pytest.mark.parametrize(
-    "arguments", [("serv",), ("map",), ("synth", "--patients", "none", "--out", "x"), ("load",)]
-)
+@pytest.mark.parametrize("arguments", [("serv",), ("map",), ("synth", "--patients", "none", "--out", "x"), ("load",)])
 def test_wrong_usage_ends_with_2(arguments: tuple[str, ...]) -> None:
     assert run(*arguments).exit_code == 2
 

@@ -18,12 +18,17 @@ from fhir_facade.mapping.mapping_set import CompiledMapping, MappingSet
 
 OID = "urn:oid:2.16.578.1.12.4.1.1."
 ENVELOPE = {"melding"}  # kept and written again, but a message header is no resource of this server
-CHOOSES_A_SYSTEM = {"8410", "9032"}  # these lists name systems: they become the system, the OID behind the letter
+CHOOSES_A_SYSTEM = {
+    "8410",
+    "9032",
+}  # these lists name systems: they become the system, the OID behind the letter
 CSV = Path(__file__).resolve().parents[2] / "shared" / "reference" / "npr-attributes.csv"
 
 
 @pytest.fixture(scope="session")
-def resources(mapping_set: MappingSet, synthetic: dict[str, list[Record]]) -> list[tuple[CompiledMapping, dict[str, Any]]]:
+def resources(
+    mapping_set: MappingSet, synthetic: dict[str, list[Record]]
+) -> list[tuple[CompiledMapping, dict[str, Any]]]:
     return [
         (mapping, mapping.to_fhir(record, []))
         for mapping in mapping_set.mappings.values()
@@ -37,10 +42,14 @@ def test_every_resource_parses_as_r4b(resources: list[tuple[CompiledMapping, dic
         get_fhir_model_class(mapping.resource_type).model_validate(resource)
 
 
-def test_every_reference_resolves_inside_the_server(resources: list[tuple[CompiledMapping, dict[str, Any]]]) -> None:
+def test_every_reference_resolves_inside_the_server(
+    resources: list[tuple[CompiledMapping, dict[str, Any]]],
+) -> None:
     there = {f"{resource['resourceType']}/{resource['id']}" for _, resource in resources}
     assert len(there) == len(resources)
-    pointed = {node["reference"] for _, resource in resources for node in nodes(resource) if "reference" in node}
+    pointed = {
+        node["reference"] for _, resource in resources for node in nodes(resource) if "reference" in node
+    }
     assert len(pointed) > 500
     assert pointed <= there
 
@@ -87,7 +96,9 @@ def test_every_coded_field_carries_its_volven_oid(
     assert len(went) >= 90
 
 
-NEVER_REPORTED = {"henvisning.tilstandsgruppe"}  # NPR-088: decided not to be reported, so no synthetic record has it
+NEVER_REPORTED = {
+    "henvisning.tilstandsgruppe"
+}  # NPR-088: decided not to be reported, so no synthetic record has it
 
 
 def where_it_went(
@@ -156,9 +167,13 @@ def test_the_research_table_names_no_coded_attribute_that_is_missing_here(mappin
         pytest.skip("the reference table is not beside this checkout; the record files are tested without it")
     bound = {binding for kind in mapping_set.kinds for binding in bindings(kind)}
     with CSV.open(encoding="utf-8") as file:
-        coded = [f"{row['record']}@{row['attribute']}" for row in csv.DictReader(file) if row["codesystem_oid"]]
+        coded = [
+            f"{row['record']}@{row['attribute']}" for row in csv.DictReader(file) if row["codesystem_oid"]
+        ]
     assert len(coded) > 80
-    assert [name for name in coded if name not in bound] == ["Slett@objekttype"]  # an order to delete, not a record
+    assert [name for name in coded if name not in bound] == [
+        "Slett@objekttype"
+    ]  # an order to delete, not a record
 
 
 def bindings(kind: Kind) -> Iterator[str]:

@@ -31,3 +31,9 @@ def nearest(name: str, names: Iterable[str]) -> str:
     """Return " (did you mean 'x'?)" for the closest of `names`, or nothing."""
     close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)
     return f" (did you mean '{close[0]}'?)" if close else ""
+
+
+def finding(at: str, message: str) -> Finding:
+    """A finding at a rule's "file:line"."""
+    file, _, line = at.rpartition(":")
+    return Finding(file, int(line), message)

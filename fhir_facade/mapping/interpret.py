@@ -12,7 +12,19 @@ from typing import Any, assert_never
 from fhir_facade.contracts import Record, Resource
 from fhir_facade.mapping.codecs import Unusable, coded_value, holds, identifier_json, primitive
 from fhir_facade.mapping.ir import (
-    Coded, Condition, Constant, Copy, Derive, Each, Identify, Key, Logical, MappingRules, Path, Refer, Rule,
+    Coded,
+    Condition,
+    Constant,
+    Copy,
+    Derive,
+    Each,
+    Identify,
+    Key,
+    Logical,
+    MappingRules,
+    Path,
+    Refer,
+    Rule,
     carries_nothing,
 )  # fmt: skip
 from fhir_facade.outcome import Issue
@@ -54,7 +66,9 @@ def explain(mapping: MappingRules, record: Record) -> list[Lineage]:
     return list(steps(mapping, record, {"resourceType": mapping.resource_type}, []))
 
 
-def steps(mapping: MappingRules, record: Record, resource: Resource, issues: list[Issue]) -> Iterator[Lineage]:
+def steps(
+    mapping: MappingRules, record: Record, resource: Resource, issues: list[Issue]
+) -> Iterator[Lineage]:
     """Fill the resource rule by rule, yielding the origin of every element as it is written."""
     yield from fill(mapping.rules, Sight(record, record, issues), resource, mapping.resource_type, root=True)
 
@@ -98,9 +112,13 @@ def apply(rule: Rule, sight: Sight, target: dict[str, Any], places: Places, at: 
         yield Lineage(path, field, sight.get(field), rule.at, "original code in an extension")
 
 
-def apply_each(rule: Each, sight: Sight, target: dict[str, Any], places: Places, at: str) -> Iterator[Lineage]:
+def apply_each(
+    rule: Each, sight: Sight, target: dict[str, Any], places: Places, at: str
+) -> Iterator[Lineage]:
     here = f"{at}.{rule.path_text}"
-    items = [item for item in sight.record.get(rule.child) or () if all(holds(test, item) for test in rule.only)]
+    items = [
+        item for item in sight.record.get(rule.child) or () if all(holds(test, item) for test in rule.only)
+    ]
     for item in items[:1] if rule.first else items:
         inner = Sight(item, sight.record, sight.issues)
         leaf = rule.rules[0] if rule.rules and not rule.rules[0].path else None
@@ -171,7 +189,9 @@ def value_of(rule: Rule, sight: Sight) -> tuple[Any, dict[str, Any] | None]:
         case Constant():
             return rule.value, None
         case Derive():
-            return next((value for test, value in rule.choices if holds_in(sight, test)), rule.otherwise), None
+            return next(
+                (value for test, value in rule.choices if holds_in(sight, test)), rule.otherwise
+            ), None
         case Key():
             key = sight.get("$key")
             return (f"{rule.prefix}-{key}" if rule.prefix else key), None

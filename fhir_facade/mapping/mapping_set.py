@@ -19,8 +19,8 @@ from fhir_facade.mapping.kinds import PREFIX_LENGTH, Kind, Kinds
 from fhir_facade.mapping.load import Loader, mapping_files
 from fhir_facade.mapping.load_kinds import load_kinds
 from fhir_facade.mapping.source import SourceError, Table, read
-from fhir_facade.mapping.to_bytes import compile_to_bytes
-from fhir_facade.mapping.to_fhir import compile_to_fhir
+from fhir_facade.mapping.to_bytes import Render, compile_to_bytes
+from fhir_facade.mapping.to_fhir import Forward, compile_to_fhir
 from fhir_facade.mapping.to_where import SearchPlan
 from fhir_facade.mapping.vocabulary import Vocabulary, load_vocabulary
 from fhir_facade.outcome import Issue
@@ -48,12 +48,12 @@ class CompiledMapping:
         return self.rules.resource_type
 
     @cached_property
-    def to_fhir(self):  # type: ignore[no-untyped-def]  # noqa: ANN201
+    def to_fhir(self) -> Forward:
         """`(record, issues) -> dict`, compiled on first use."""
         return compile_to_fhir(self.rules)
 
     @cached_property
-    def to_bytes(self):  # type: ignore[no-untyped-def]  # noqa: ANN201
+    def to_bytes(self) -> Render:
         """`(record, issues) -> bytes`, compiled on first use."""
         return compile_to_bytes(self.rules)
 
@@ -133,11 +133,17 @@ def load_mapping_set(folder: Path) -> MappingSet:
         if rules is None:
             continue
         findings += check(rules, kinds, table) if not loader.findings else []
-        prefix = next((rule.prefix for rule in rules.rules if hasattr(rule, "prefix") and rule.path_text == "id"), "")
+        prefix = next(
+            (rule.prefix for rule in rules.rules if hasattr(rule, "prefix") and rule.path_text == "id"), ""
+        )
         if len(prefix) >= PREFIX_LENGTH:
-            findings.append(Finding(path.name, table.line, f"id prefix '{prefix}' is longer than {PREFIX_LENGTH - 1}"))
+            findings.append(
+                Finding(path.name, table.line, f"id prefix '{prefix}' is longer than {PREFIX_LENGTH - 1}")
+            )
         if rules.name in mappings:
-            findings.append(Finding(path.name, table.at("mapping"), f"a second mapping is called '{rules.name}'"))
+            findings.append(
+                Finding(path.name, table.at("mapping"), f"a second mapping is called '{rules.name}'")
+            )
         hash8 = hashlib.sha256(f"{digest}{rules.name}".encode()).hexdigest()[:8]
         kind = kinds[rules.kind]
         mappings[rules.name] = CompiledMapping(_with_meta(rules, kind, hash8), kind, hash8, prefix)
@@ -164,9 +170,17 @@ def _with_meta(rules: MappingRules, kind: Kind, hash8: str) -> MappingRules:
     """The rules with meta.versionId and meta.lastUpdated, which every resource of a stored record has."""
     meta = Step("meta", False)
     version = Copy(
-        (meta, Step("versionId", False)), (), f"{rules.file}:1", (kind.version,), "integer", "integer", f"-{hash8}"
+        (meta, Step("versionId", False)),
+        (),
+        f"{rules.file}:1",
+        (kind.version,),
+        "integer",
+        "integer",
+        f"-{hash8}",
     )
-    changed = Copy((meta, Step("lastUpdated", False)), (), f"{rules.file}:1", (kind.changed,), "text", "instant")
+    changed = Copy(
+        (meta, Step("lastUpdated", False)), (), f"{rules.file}:1", (kind.changed,), "text", "instant"
+    )
     return MappingRules(
         name=rules.name, version=rules.version, kind=rules.kind, resource_type=rules.resource_type,
         profile=rules.profile, rules=(*rules.rules, version, changed), ignored=rules.ignored, file=rules.file,

@@ -18,13 +18,16 @@ STEP = re.compile(r"(_?[A-Za-z]+)(?:\[([A-Za-z0-9-]+)\])?(?:\(([A-Za-z0-9-]+)\))
 Report = Callable[[str], None]
 
 
-def resolve(text: str, root: str, inside: Extension | None, words: Vocabulary, report: Report) -> Resolved | None:
+def resolve(
+    text: str, root: str, inside: Extension | None, words: Vocabulary, report: Report
+) -> Resolved | None:
     """Read a path below `root` (a type or a longer path); faults go to `report` and give None.
 
     `inside` is the extension that `root` stands in, so that extension(part) names one of its parts.
     """
     steps: list[Step] = []
-    at, element, extension = root, None, inside
+    at, extension = root, inside
+    element: Element | None = None
     for part in text.split("."):
         match = STEP(part)
         if match is None:
@@ -50,8 +53,7 @@ def resolve(text: str, root: str, inside: Extension | None, words: Vocabulary, r
             _value_fits(name, extension, steps, report)
         steps.append(Step(name, element.many, label or argument, url))
         at = f"{at}.{plain}"
-    assert element is not None
-    return Resolved(tuple(steps), element, at, extension)
+    return Resolved(tuple(steps), element, at, extension) if element else None
 
 
 class Resolved:

@@ -26,7 +26,10 @@ def token_where(hit: Hit, token: Token, table: FromClause) -> Where:
             column = table.c[column_name(rule.field)]
             return and_(_chosen(rule.system, rule.system_field, rule.systems, token, table), _code(column, token))
         case Logical():
-            return and_(true() if accepts(rule.system, token) else false(), _code(table.c[column_name(rule.field)], token))
+            return and_(
+                true() if accepts(rule.system, token) else false(),
+                _code(table.c[column_name(rule.field)], token),
+            )
         case Copy():
             column = table.c[column_name(rule.fields[0])]
             return _code(column, token) if _stands_for(token, "", hit.implied) else false()
@@ -49,13 +52,11 @@ def accepts(system: System, token: Token) -> bool:
     return token.system is None or token.system == system.uri or token.system in system.aliases
 
 
-def _code(column: Any, token: Token) -> Where:
+def _code(column: ColumnElement[Any], token: Token) -> Where:
     return column.is_not(None) if token.code is None else column == token.code
 
 
-def _chosen(
-    system: System | None, field: str, systems: Mapping[str, System], token: Token, table: FromClause
-) -> Where:
+def _chosen(system: System | None, field: str, systems: Mapping[str, System], token: Token, table: FromClause) -> Where:
     """Whether the system that a record chooses is the token's."""
     if not field:
         return true() if system is not None and accepts(system, token) else false()
@@ -88,7 +89,7 @@ def _coded(rule: Coded, token: Token, table: FromClause) -> Where:
 def _means(value: Any, token: Token, implied: frozenset[str]) -> bool:
     return any(
         _stands_for(token, system, implied) and (token.code is None or token.code == code)
-        for system, code in _codings(value)
+        for system, code in codings(value)
     )
 
 
@@ -97,7 +98,7 @@ def _stands_for(token: Token, system: str, implied: frozenset[str]) -> bool:
     return token.system is None or (token.system in implied if implied and not system else token.system == system)
 
 
-def _codings(value: Any) -> Iterable[tuple[str, str]]:
+def codings(value: Any) -> Iterable[tuple[str, str]]:
     if isinstance(value, str):
         return [("", value)]
     codings = value.get("coding", [value]) if isinstance(value, dict) else []

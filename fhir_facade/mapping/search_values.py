@@ -45,7 +45,9 @@ def date_value(parameter: str, text: str) -> tuple[str, Range]:
     prefix, rest = (text[:2], text[2:]) if text[:2] in PREFIXES else ("eq", text)
     span = date_range(rest.replace(" ", "+"))
     if span is None:
-        raise invalid(parameter, "date", "dates are YYYY, YYYY-MM, YYYY-MM-DD or YYYY-MM-DDThh:mm[:ss][Z|+hh:mm]")
+        raise invalid(
+            parameter, "date", "dates are YYYY, YYYY-MM, YYYY-MM-DD or YYYY-MM-DDThh:mm[:ss][Z|+hh:mm]"
+        )
     return prefix, span
 
 
@@ -56,7 +58,8 @@ def date_range(text: str) -> Range | None:
         return None
     year, month, day, hour, minute, second, fraction, zone = match.groups()
     try:
-        low = datetime(int(year), int(month or 1), int(day or 1), int(hour or 0), int(minute or 0), int(second or 0))
+        parts = int(year), int(month or 1), int(day or 1), int(hour or 0), int(minute or 0), int(second or 0)
+        low = datetime(*parts)  # noqa: DTZ001 a local clock; its zone is found below
     except ValueError:
         return None
     if hour is None:
@@ -73,7 +76,7 @@ def date_range(text: str) -> Range | None:
 def _next(low: datetime, month: str | None, day: str | None) -> datetime | None:
     """The first moment behind a year, month or day; None behind the last year there is."""
     if day:
-        return low + timedelta(days=1) if low.date() < datetime.max.date() else None
+        return low + timedelta(days=1) if (low.year, low.month, low.day) < (9999, 12, 31) else None
     if month:
         return _next(low.replace(day=calendar.monthrange(low.year, low.month)[1]), month, "1")
     return low.replace(year=low.year + 1) if low.year < 9999 else None

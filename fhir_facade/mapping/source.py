@@ -55,7 +55,9 @@ def read(path: Path) -> Table:
         node = yaml.compose(path.read_text("utf-8"), Loader=Loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        raise SourceError(path.name, mark.line + 1 if mark else 1, f"not YAML: {getattr(error, 'problem', error)}") from None
+        raise SourceError(
+            path.name, mark.line + 1 if mark else 1, f"not YAML: {getattr(error, 'problem', error)}"
+        ) from None
     tree = _convert(node) if node is not None else None
     if not isinstance(tree, Table):
         raise SourceError(path.name, 1, "a table of keys is expected")

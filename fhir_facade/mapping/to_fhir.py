@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, assert_never
 
 from fhir_facade.contracts import Record, Resource
@@ -32,6 +33,13 @@ def compile_to_fhir(mapping: MappingRules) -> Forward:
     return source.compile(name, f"{mapping.name} to dict")
 
 
+USUAL_INTEGERS = {
+    "positiveInt": "0 < v < 2147483648",
+    "unsignedInt": "-1 < v < 2147483648",
+    "integer": "-2147483649 < v < 2147483648",
+}
+
+
 class Writer:
     """Writes the lines that build one object after another."""
 
@@ -57,17 +65,31 @@ class Writer:
                     self.leaf(item.rule, lambda value, name=name: f"{target}[{name!r}] = {value}", "")
 
     def single(self, item: Leaf | Loop | Node, name: str, target: str) -> None:
+        self.item(item, lambda value: f"{target}[{name!r}] = {value}", f"{target}['_{name}'] = ")
+
+    def item(self, item: Leaf | Loop | Node, assign: Callable[[str], str], assign_extra: str) -> None:
         match item:
             case Leaf():
-                self.leaf(item.rule, lambda value: f"{target}[{name!r}] = {value}", f"{target}['_{name}'] = ")
+                self.leaf(item.rule, assign, assign_extra)
             case Node():
-                var = self.object(item)
-                with self.source.block(f"if {var}:"):
-                    self.source.line(f"{target}[{name!r}] = {_with_url(item, var)}")
+                self.child(item, assign)
             case Loop():
-                self.loop(item, lambda value: f"{target}[{name!r}] = {value}")
+                self.loop(item, assign)
             case _:
                 assert_never(item)
+
+    def child(self, node: Node, assign: Callable[[str], str]) -> None:
+        """Write an object where it belongs; one with a single value is written around it."""
+        alone = sole(node)
+        if alone is None:
+            var = self.object(node)
+            with self.source.block(f"if {var}:"):
+                self.source.line(assign(_with_url(node, var)))
+            return
+        member, item = alone
+        url = f"'url': {node.url!r}, " if node.url else ""
+        opening, closing = ("[", "]") if member.many else ("", "")
+        self.item(item, lambda value: assign(f"{{{url}{member.name!r}: {opening}{value}{closing}}}"), "")
 
     def object(self, node: Node) -> str:
         var = self.source.fresh("o")
@@ -79,21 +101,16 @@ class Writer:
         """Write a list; away from the root, constants need something to complete."""
         var = self.source.fresh("a")
         self.source.line(f"{var} = []")
+
+        def append(value: str) -> str:
+            return f"{var}.append({value})"
+
         for item in member.items:
-            match item:
-                case Leaf() if not root and carries_nothing(item.rule):
-                    with self.source.block(f"if {target} or {var}:"):
-                        self.leaf(item.rule, lambda value: f"{var}.append({value})", "")
-                case Leaf():
-                    self.leaf(item.rule, lambda value: f"{var}.append({value})", "")
-                case Node():
-                    made = self.object(item)
-                    with self.source.block(f"if {made}:"):
-                        self.source.line(f"{var}.append({_with_url(item, made)})")
-                case Loop():
-                    self.loop(item, lambda value: f"{var}.append({value})")
-                case _:
-                    assert_never(item)
+            if isinstance(item, Leaf) and carries_nothing(item.rule) and not root:
+                with self.source.block(f"if {target} or {var}:"):
+                    self.leaf(item.rule, append, "")
+            else:
+                self.item(item, append, "")
         with self.source.block(f"if {var}:"):
             self.source.line(f"{target}[{member.name!r}] = {var}")
 
@@ -104,20 +121,14 @@ class Writer:
             self.source.line(f"{get} = {item}.get")
             self.get = get
             with self.guarded(rule.only):
-                if isinstance(loop.body, Leaf):
-                    self.leaf(loop.body.rule, assign, "")
-                else:
-                    made = self.object(loop.body)
-                    with self.source.block(f"if {made}:"):
-                        self.source.line(assign(_with_url(loop.body, made)))
+                self.item(loop.body, assign, "")
                 if rule.first:
                     self.source.line("break")
             self.get = outer
 
-    def guarded(self, conditions: tuple[Condition, ...]) -> Any:
-        """A block under all conditions; under none, a block that is always entered."""
-        tests = [self.test(condition) for condition in conditions]
-        return self.source.block(f"if {' and '.join(tests) or 'True'}:")
+    def guarded(self, conditions: tuple[Condition, ...]) -> AbstractContextManager[None]:
+        """A block under all conditions; none when there are none."""
+        return self.source.block(f"if {' and '.join(map(self.test, conditions))}:") if conditions else nullcontext()
 
     def test(self, condition: Condition) -> str:
         value = self.read(condition.field)
@@ -180,18 +191,23 @@ class Writer:
         call = self.source.bind(f"copy_{rule.fields[0].lstrip('$^')}", copier(rule))
         line = self.source.line
         with self.source.block(f"if (v := {first}) is not None:"):
-            if rule.codec == "dateTime":  # the common case in place: local time in an hour that was met before
-                offsets = self.source.bind("offsets", OFFSETS)
-                with self.source.block(f"if len(v) == 19 and (x := {offsets}.get(v[:13])) is not None:"):
-                    line(assign("v + x"), rule.at)
-            elif rule.codec != "integer" and not rule.suffix:
-                with self.source.block("if v.isprintable() and v.strip():"):
-                    line(assign("v"), rule.at)
-            else:
-                with self.source.block("if False:"):
-                    line("pass")
-            with self.source.block(f"elif (v := {call}(v, issues)) is not None:"):
+            usual, made = self.usual(rule)
+            if usual:  # the common case in place
+                with self.source.block(f"if {usual}:"):
+                    line(assign(made), rule.at)
+            with self.source.block(f"{'elif' if usual else 'if'} (v := {call}(v, issues)) is not None:"):
                 line(assign("v"), rule.at)
+
+    def usual(self, rule: Copy) -> tuple[str, str]:
+        """The test that a value v has an ordinary FHIR form, and that form; ("", "") when there is none."""
+        if rule.suffix:
+            return "", ""
+        if rule.codec == "integer":
+            return USUAL_INTEGERS.get(rule.datatype, ""), "v"
+        if rule.codec == "dateTime":  # local time in an hour that was met before
+            offsets = self.source.bind("offsets", OFFSETS)
+            return f"len(v) == 19 and (x := {offsets}.get(v[:13])) is not None", "v + x"
+        return "v.isprintable() and v.strip()", "v"
 
     def coded(self, rule: Coded, assign: Callable[[str], str], assign_extra: str) -> None:
         bind, line = self.source.bind, self.source.line
@@ -216,6 +232,19 @@ class Writer:
         if rule.shape == "code" and assign_extra:
             with self.source.block("if extra is not None:"):
                 line(f"{assign_extra}extra")
+
+
+def sole(node: Node) -> tuple[Member, Leaf | Node] | None:
+    """The one member of an object and its one item, which is no list of items and no code with extensions."""
+    if len(node.members) != 1:
+        return None
+    member = next(iter(node.members.values()))
+    item = member.items[0]
+    if len(member.items) != 1 or isinstance(item, Loop):
+        return None
+    if isinstance(item, Leaf) and (carries_nothing(item.rule) or (isinstance(item.rule, Coded) and item.rule.shape == "code")):
+        return None
+    return member, item
 
 
 def _with_url(node: Node, var: str) -> str:

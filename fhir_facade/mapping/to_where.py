@@ -15,14 +15,28 @@ from sqlalchemy import ColumnElement, FromClause, Table, and_, exists, false, fu
 
 from fhir_facade.contracts import Clause, Sort
 from fhir_facade.definitions import SearchParameter
-from fhir_facade.mapping.codecs import Unusable, oslo_time
 from fhir_facade.mapping.columns import KEY, PARENT, SearchColumn, column_name, link_column
 from fhir_facade.mapping.findings import nearest
-from fhir_facade.mapping.ir import Coded, Condition, Copy, Each, Logical, MappingRules, Refer, fields_of
+from fhir_facade.mapping.ir import (
+    Coded,
+    Condition,
+    Each,
+    Logical,
+    MappingRules,
+    Refer,
+    fields_of,
+)
 from fhir_facade.mapping.kinds import Kind, Kinds
+from fhir_facade.mapping.search_columns import columns_of, example, folded_name, high_name, low_name
 from fhir_facade.mapping.search_hits import Flat, Hit, conditions, flat_rules, hits, parameters_of
 from fhir_facade.mapping.search_tokens import token_where
-from fhir_facade.mapping.search_values import EXAMPLES, Range, date_range, date_value, folded, reference_value, token_value
+from fhir_facade.mapping.search_values import (
+    Range,
+    date_value,
+    folded,
+    reference_value,
+    token_value,
+)
 from fhir_facade.mapping.vocabulary import Vocabulary
 from fhir_facade.outcome import Issue, Refused
 
@@ -107,7 +121,7 @@ class SearchPlan:
             modifiers = ("exact", "contains")
         if found.type == "reference" and any(isinstance(rule, Logical) for rule in rules):
             modifiers = ("identifier",)
-        return Parameter(found.code, found.type, found.targets, modifiers, found.url, EXAMPLES[found.type])
+        return Parameter(found.code, found.type, found.targets, modifiers, found.url, example(found.type, rules))
 
     def _hits_of(self, source: Source, parameter: SearchParameter) -> list[Hit]:
         key = (source.rules.resource_type, source.mapping, parameter.code)
@@ -125,7 +139,7 @@ class SearchPlan:
             for source in sources:
                 for parameter in parameters_of(resource_type).values():
                     for hit in self._hits_of(source, parameter):
-                        for column in _columns(source.kind, self.kinds, parameter.type, hit):
+                        for column in columns_of(source.kind, self.kinds, parameter.type, hit):
                             out[(column.kind, column.child, column.name)] = column
         return tuple(out.values())
 
@@ -148,7 +162,11 @@ class SearchPlan:
             }
             raise Refused(Issue("search-parameter-unknown", clause.parameter, facts))
         if clause.modifier and clause.modifier not in found.modifiers:
-            facts = {"name": found.code, "modifier": clause.modifier, "allowed": list(found.modifiers) or ["-"]}
+            facts = {
+                "name": found.code,
+                "modifier": clause.modifier,
+                "allowed": list(found.modifiers) or ["-"],
+            }
             raise Refused(Issue("search-modifier-unknown", clause.parameter, facts))
         return found
 
@@ -239,7 +257,7 @@ class SearchPlan:
         if not found:
             return literal("")
         rule = found[0].rule
-        name = _folded_name(rule) if parameter.type == "string" else column_name(rule.field)  # type: ignore[union-attr]
+        name = folded_name(rule) if parameter.type == "string" else column_name(rule.field)  # type: ignore[union-attr]
         return func.coalesce(table.c[name], "")
 
 
@@ -273,7 +291,7 @@ def _reference(rule: Any, kind: str | None, key: str, table: FromClause) -> Wher
 def _string(rule: Any, modifier: str, text: str, table: FromClause) -> Where:
     if modifier == "exact":
         return or_(*(table.c[column_name(name)] == text for name in rule.fields))
-    column, sought = table.c[_folded_name(rule)], folded(text)
+    column, sought = table.c[folded_name(rule)], folded(text)
     if modifier == "contains":
         return column.contains(sought, autoescape=True)
     return and_(column >= sought, column < sought + "\U0010ffff")
@@ -316,60 +334,10 @@ def _bounds(group: list[Hit], table: FromClause) -> tuple[Any, Any, Any]:
     """(low, high, there is something) of a date or a period; an open end is far away."""
     if not group[0].part:
         rule = group[0].rule
-        low, high = table.c[_low_name(rule)], table.c[_high_name(rule)]
+        low, high = table.c[low_name(rule)], table.c[high_name(rule)]
         return low, high, low.is_not(None)
     by_part = {hit.part: hit.rule for hit in group}
-    low = table.c[_low_name(by_part["start"])] if "start" in by_part else literal(None)
-    high = table.c[_high_name(by_part["end"])] if "end" in by_part else literal(None)
+    low = table.c[low_name(by_part["start"])] if "start" in by_part else literal(None)
+    high = table.c[high_name(by_part["end"])] if "end" in by_part else literal(None)
     present = or_(*(column.is_not(None) for column, part in ((low, "start"), (high, "end")) if part in by_part))
     return func.coalesce(low, LOWEST), func.coalesce(high, HIGHEST), present
-
-
-def _low_name(rule: Any) -> str:
-    return f"_low_{column_name(rule.fields[0])}"
-
-
-def _high_name(rule: Any) -> str:
-    return f"_high_{column_name(rule.fields[0])}"
-
-
-def _folded_name(rule: Any) -> str:
-    return f"_folded_{column_name(rule.fields[0])}"
-
-
-def _columns(kind: Kind, kinds: Kinds, parameter_type: str, hit: Hit) -> list[SearchColumn]:
-    rule = hit.rule
-    if not isinstance(rule, Copy):
-        return []
-    owner, child = kind.name, hit.each.child if hit.each else ""
-    if child and kind.children[child].records:
-        owner, child = kinds[kind.children[child].records].name, ""
-    if parameter_type == "date":
-        return [
-            SearchColumn(owner, child, _low_name(rule), "integer", lambda item: _bound(rule, item, 0)),
-            SearchColumn(owner, child, _high_name(rule), "integer", lambda item: _bound(rule, item, 1)),
-        ]
-    if parameter_type == "string":
-        return [SearchColumn(owner, child, _folded_name(rule), "text", lambda item: _folded_value(rule, item))]
-    return []
-
-
-def _first(rule: Copy, item: Mapping[str, Any]) -> Any:
-    return next((value for name in rule.fields if (value := item.get(name)) is not None), None)
-
-
-def _bound(rule: Copy, item: Mapping[str, Any], side: int) -> int | None:
-    """The first or the last millisecond of a date field, as the resource shows it."""
-    value = _first(rule, item)
-    if value is None:
-        return None
-    try:
-        span = date_range(oslo_time(value) if rule.codec == "dateTime" else str(value))
-    except Unusable:
-        return None
-    return span[side] if span else None
-
-
-def _folded_value(rule: Copy, item: Mapping[str, Any]) -> str | None:
-    value = _first(rule, item)
-    return None if value is None else folded(str(value))

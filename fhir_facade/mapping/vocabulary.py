@@ -55,7 +55,9 @@ def volven(name: str) -> System | None:
         return None
     listed = code_lists()[number]
     canonical = f"http://helsedir.no/fhir/CodeSystem/no-kodeverk-{number}"
-    displays = {code.replace(".", ""): row.display for code, row in listed.codes.items()}  # NPR sends no period
+    displays = {
+        code.replace(".", ""): row.display for code, row in listed.codes.items()
+    }  # NPR sends no period
     displays |= {code: row.display for code, row in listed.codes.items()}
     return System(name, listed.system, (listed.oid, canonical), displays)
 
@@ -65,14 +67,17 @@ def load_vocabulary(folder: Path, findings: list[Finding]) -> Vocabulary:
     try:
         table = read(folder / "systems.yaml")
     except (SourceError, OSError) as error:
-        findings.append(Finding("systems.yaml", getattr(error, "line", 1), str(getattr(error, "message", error))))
+        findings.append(
+            Finding("systems.yaml", getattr(error, "line", 1), str(getattr(error, "message", error)))
+        )
         table = Table()
         table.line, table.lines, table.repeated = 1, {}, []
     base = str(table.get("base", ""))
     systems = {name: _system(name, spec, findings) for name, spec in table.get("systems", {}).items()}
     vocabulary = Vocabulary(base, systems, {}, {}, {})
     tables = {
-        name: _table_of_systems(vocabulary, spec, findings) for name, spec in table.get("system-tables", {}).items()
+        name: _table_of_systems(vocabulary, spec, findings)
+        for name, spec in table.get("system-tables", {}).items()
     }
     extensions = {
         name: _extension(base, name, spec, findings) for name, spec in table.get("extensions", {}).items()
@@ -112,7 +117,9 @@ def _extension(base: str, name: str, spec: Table, findings: list[Finding]) -> Ex
     findings += unknown_keys("systems.yaml", spec, EXTENSION_KEYS, "an extension")
     parts = {part: str(kind) for part, kind in spec.get("parts", {}).items()}
     if bool(parts) == bool(spec.get("value")):
-        findings.append(Finding("systems.yaml", spec.line, f"extension '{name}' needs either a value or parts"))
+        findings.append(
+            Finding("systems.yaml", spec.line, f"extension '{name}' needs either a value or parts")
+        )
     return Extension(
         name=name,
         url=str(spec.get("url", f"{base}/StructureDefinition/{name}")),
@@ -141,14 +148,18 @@ def _code_map(file: str, table: Table, vocabulary: Vocabulary, findings: list[Fi
         for code in targets:
             if code not in source.displays:
                 near = nearest(code, source.displays)
-                findings.append(Finding(file, table["map"].at(code), f"'{code}' is not in {source.name}{near}"))
+                findings.append(
+                    Finding(file, table["map"].at(code), f"'{code}' is not in {source.name}{near}")
+                )
     back = {code: str(own) for code, own in table.get("reverse", {}).items()}
     for code, own in back.items():
         if own not in targets or targets[own].code != code:
             findings.append(Finding(file, table.at("reverse"), f"reverse: '{own}' does not become '{code}'"))
     unmapped = str(table.get("unmapped", "provided"))
     if unmapped not in ("provided", "absent"):
-        findings.append(Finding(file, table.at("unmapped"), f"'unmapped' is provided or absent, not '{unmapped}'"))
+        findings.append(
+            Finding(file, table.at("unmapped"), f"'unmapped' is provided or absent, not '{unmapped}'")
+        )
     return CodeMap(
         name=name,
         version=str(table.get("version", "")),

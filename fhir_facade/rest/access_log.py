@@ -40,9 +40,7 @@ class AccessLog:
 
     def failure(self, route: str, request_id: str, error: BaseException) -> None:
         """A fault of ours: where it arose, without the message, which may quote a record."""
-        self._log.error(
-            "failure", route=route, request_id=request_id, error=type(error).__name__, at=places(error)
-        )
+        self._log.error("failure", route=route, request_id=request_id, error=type(error).__name__, at=places(error))
 
     def bad_row(self, mapping: str, row: str, error: BaseException) -> None:
         """A record that could not be rendered."""

@@ -41,9 +41,7 @@ def _etag(statement: bytes) -> bytes:
     return b'W/"' + hashlib.sha256(statement).hexdigest()[:16].encode() + b'"'
 
 
-def capability_statement(
-    mapping_set: MappingSet, surface: Sequence[Interaction], base_url: str, version: str
-) -> bytes:
+def capability_statement(mapping_set: MappingSet, surface: Sequence[Interaction], base_url: str, version: str) -> bytes:
     """Return the statement as JSON; the same mappings give the same bytes."""
     statement = {
         "resourceType": "CapabilityStatement",
@@ -85,9 +83,7 @@ def _rest(mapping_set: MappingSet, surface: Sequence[Interaction]) -> dict[str, 
     return {
         "mode": "server",
         "documentation": "Unknown parameters are refused unless handling is lenient; bad values always.",
-        "security": {
-            "description": "No access control yet: bind it to this machine only, or serve synthetic data."
-        },
+        "security": {"description": "No access control yet: bind it to this machine only, or serve synthetic data."},
         "resource": resources,
     }
 

@@ -30,9 +30,7 @@ def not_modified(request: Request, etag: bytes, modified: bytes = b"") -> bool:
     tags = request.headers.get(b"if-none-match")
     if tags is not None:
         opaque = etag.removeprefix(b"W/")
-        return tags.strip() == b"*" or any(
-            tag.strip().removeprefix(b"W/") == opaque for tag in tags.split(b",")
-        )
+        return tags.strip() == b"*" or any(tag.strip().removeprefix(b"W/") == opaque for tag in tags.split(b","))
     since = request.headers.get(b"if-modified-since")
     if since is None or not modified:
         return False

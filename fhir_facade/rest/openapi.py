@@ -65,9 +65,7 @@ def _operation(mapping_set: MappingSet, row: Interaction, resource_type: str) ->
         "operationId": "-".join(filter(None, (row.code, resource_type, "post" if row.takes_body else ""))),
         "summary": row.documentation,
         "tags": [resource_type] if resource_type else [],
-        "parameters": [
-            parameter for parameter in parameters if not row.takes_body or parameter["in"] != "query"
-        ],
+        "parameters": [parameter for parameter in parameters if not row.takes_body or parameter["in"] != "query"],
         "responses": {"200": _success(row, resource_type)}
         | {status: {"$ref": f"#/components/responses/{status}"} for status in faults},
     }

@@ -51,11 +51,7 @@ class PageTokens:
         except ValueError:
             raise Refused(Issue("page-token-invalid", "_page")) from None
         tag, plain = sealed[:TAG], self._crypt(sealed[TAG:], sealed[:TAG])
-        if (
-            len(sealed) <= TAG
-            or not hmac.compare_digest(tag, self._tag(plain))
-            or self._spelling(sealed) != text
-        ):
+        if len(sealed) <= TAG or not hmac.compare_digest(tag, self._tag(plain)) or self._spelling(sealed) != text:
             raise Refused(Issue("page-token-invalid", "_page"))
         search, position, hidden = orjson.loads(plain)
         return PageToken(search, tuple(position), hidden)

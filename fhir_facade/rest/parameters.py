@@ -121,9 +121,7 @@ def _sort(search: SearchPlan, resource_type: str, value: str) -> Iterator[Sort]:
         yield Sort(name, descending=part.startswith("-"))
 
 
-def _clause(
-    asked: Asked, search: SearchPlan, resource_type: str, name: str, value: str, lenient: bool
-) -> None:
+def _clause(asked: Asked, search: SearchPlan, resource_type: str, name: str, value: str, lenient: bool) -> None:
     """Take one restriction, or note that it is unknown."""
     known = search.parameters(resource_type)
     code, _, modifier = name.partition(":")

@@ -54,14 +54,10 @@ def _decoded(text: str) -> str:
 
 def bad_value(name: str, kind: str, reason: str, example: str) -> Issue:
     """The issue for a value that cannot be read."""
-    return Issue(
-        "search-value-invalid", name, {"name": name, "type": kind, "reason": reason, "example": example}
-    )
+    return Issue("search-value-invalid", name, {"name": name, "type": kind, "reason": reason, "example": example})
 
 
-def unknown_parameter(
-    name: str, resource_type: str, allowed: Iterable[str], *, ignored: bool = False
-) -> Issue:
+def unknown_parameter(name: str, resource_type: str, allowed: Iterable[str], *, ignored: bool = False) -> Issue:
     """The issue for a parameter that is not served: what is, and which was perhaps meant."""
     allowed, said = sorted(allowed), shown(name)
     facts = {"type": resource_type, "name": said, "allowed": allowed, "nearest": nearest(said, allowed)}

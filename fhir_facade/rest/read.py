@@ -26,9 +26,7 @@ def read(services: Services, request: Request) -> Answer:
     modified = http_date(mapping.last_modified(record))
     versions = ((b"etag", etag), (b"last-modified", modified))
     headers = request.headers
-    if (b"if-none-match" in headers or b"if-modified-since" in headers) and not_modified(
-        request, etag, modified
-    ):
+    if (b"if-none-match" in headers or b"if-modified-since" in headers) and not_modified(request, etag, modified):
         return Answer(304, b"", *versions)
     issues: list[Issue] = []
     body = mapping.to_bytes(record, issues)

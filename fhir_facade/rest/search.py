@@ -42,9 +42,7 @@ def search_type(services: Services, request: Request) -> Answer:
     entries = _entries(services, request.type, page.matches, issues)
     links = _links(services, request.type, asked, hidden, start, page)
     if issues:
-        entries.append(
-            _outcome_entry(issues, links["self"], language(request.headers.get(b"accept-language", b"")))
-        )
+        entries.append(_outcome_entry(issues, links["self"], language(request.headers.get(b"accept-language", b""))))
     body = _bundle(links, entries)
     headers = [LENIENT_APPLIED] if is_lenient else []
     return Answer(200, pretty(body) if asked.indented else body, *headers)
@@ -57,9 +55,7 @@ def _asked(services: Services, request: Request, is_lenient: bool) -> tuple[Aske
     for name, value in visible:
         refuse_person_number(f"{name} {value}", request.type)
     hidden = request.body is not None
-    asked = parse(
-        search, request.type, visible + pairs_of(_form(request)), base=services.base_url, lenient=is_lenient
-    )
+    asked = parse(search, request.type, visible + pairs_of(_form(request)), base=services.base_url, lenient=is_lenient)
     if not asked.page:
         return asked, hidden, ()
     token = services.tokens.open(asked.page)
@@ -88,9 +84,7 @@ def _unhidden(services: Services, resource_type: str, asked: Asked, hidden: str)
     return replace(whole, page=asked.page, indented=asked.indented, general=asked.general)
 
 
-def _search_hash(
-    services: Services, resource_type: str, clauses: Sequence[Clause], sort: Sequence[Sort]
-) -> str:
+def _search_hash(services: Services, resource_type: str, clauses: Sequence[Clause], sort: Sequence[Sort]) -> str:
     """What a page token is bound to: the mappings, the type, the restrictions and the order."""
     parts = [
         services.mapping_set.hash,
@@ -101,9 +95,7 @@ def _search_hash(
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
-def _entries(
-    services: Services, resource_type: str, matches: Sequence[Found], issues: list[Issue]
-) -> list[bytes]:
+def _entries(services: Services, resource_type: str, matches: Sequence[Found], issues: list[Issue]) -> list[bytes]:
     """Each match as a ready entry; a record that cannot be rendered becomes an issue, not a failed page."""
     mappings = services.mapping_set.mappings
     head = f'{{"fullUrl":"{services.base_url}/{resource_type}/'

@@ -117,9 +117,7 @@ class FhirLane:
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else body})
         if self._log.each_request:
-            self._log.request(
-                request.method, PREFIX + route, answer.status, perf_counter() - began, request.request_id
-            )
+            self._log.request(request.method, PREFIX + route, answer.status, perf_counter() - began, request.request_id)
 
     def _request(self, scope: Scope) -> Request:
         raw = scope["headers"]
@@ -147,9 +145,7 @@ class FhirLane:
         row = methods.get(request.method)
         if row is None:
             allowed = list(methods)
-            raise Refused(
-                Issue("method-not-allowed", "", {"method": shown(request.method), "allowed": allowed})
-            )
+            raise Refused(Issue("method-not-allowed", "", {"method": shown(request.method), "allowed": allowed}))
         if size == 2:
             request.id = last
         self._check_format(request)
@@ -197,9 +193,7 @@ async def _body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
     """Read a body up to the limit; a compressed one is not read."""
     if headers.get(b"content-encoding", b"identity").lower() != b"identity":
         raise Refused(
-            Issue(
-                "media-type-unsupported", "", {"allowed": "application/x-www-form-urlencoded, not compressed"}
-            )
+            Issue("media-type-unsupported", "", {"allowed": "application/x-www-form-urlencoded, not compressed"})
         )
     declared = headers.get(b"content-length", b"0")
     size = int(declared) if declared.isdigit() else 0

@@ -56,9 +56,7 @@ class _KindReader:
         self.link_names = tuple(shape.kind.links)
         self.one = text_of(rows.where(key == parameter("key")), "key")
         self.many = text_of(rows.where(key.in_(given_keys())), "keys")
-        after = (
-            rows.where(key > parameter("after")).order_by(key).limit(number("count")).offset(number("skip"))
-        )
+        after = rows.where(key > parameter("after")).order_by(key).limit(number("count")).offset(number("skip"))
         self.page = text_of(after, "after", "count", "skip")
         self.lists = [
             _List(part.child.name, part.bit, part.names, *_two(_items(part), part.table.c[PARENT]))
@@ -67,8 +65,7 @@ class _KindReader:
         self.embedded = [_Embedded(part.name, part.bit, part.kind, part.link) for part in shape.embedded]
         order = [table.c[column_name(name)] for name in shape.kind.key]
         self.by_link = {
-            name: _ByLink(*_two(rows.order_by(*order, key), table.c[link_column(name)]))
-            for name in shape.kind.links
+            name: _ByLink(*_two(rows.order_by(*order, key), table.c[link_column(name)])) for name in shape.kind.links
         }
 
 

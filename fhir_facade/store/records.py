@@ -47,15 +47,11 @@ class SearchPlan(Protocol):
         """The SourceRefs whose union the type is, always in the same order."""
         ...
 
-    def where(
-        self, source: Any, clauses: Sequence[Clause], tables: Mapping[str, Table]
-    ) -> ColumnElement[bool]:
+    def where(self, source: Any, clauses: Sequence[Clause], tables: Mapping[str, Table]) -> ColumnElement[bool]:
         """The restriction on the source's rows."""
         ...
 
-    def order(
-        self, source: Any, sort: Sequence[Sort], tables: Mapping[str, Table]
-    ) -> Sequence[ColumnElement[Any]]:
+    def order(self, source: Any, sort: Sequence[Sort], tables: Mapping[str, Table]) -> Sequence[ColumnElement[Any]]:
         """One column for each sort key, never NULL and comparable across sources."""
         ...
 
@@ -188,9 +184,7 @@ class SqliteStore:
             by_kind.setdefault(sources[place.source].kind.name, []).append(place.key)
         records = {kind: self._reader.many(connection, kind, keys) for kind, keys in by_kind.items()}
         return [
-            Found(
-                source.mapping, records[source.kind.name][place.key], (*place.order, place.source, place.key)
-            )
+            Found(source.mapping, records[source.kind.name][place.key], (*place.order, place.source, place.key))
             for place in page
             for source in (sources[place.source],)
         ]
@@ -220,10 +214,7 @@ class SqliteStore:
     def _dangling(self, connection: sqlite3.Connection) -> list[Issue]:
         """What a refused commit was refused for; looks through all tables, which is for this case only."""
         broken = {(row[0], row[2]) for row in connection.execute("PRAGMA foreign_key_check")}
-        named = {
-            (each.table.name, self.tables[each.to].name, each.field, each.to)
-            for each in self.schema.references
-        }
+        named = {(each.table.name, self.tables[each.to].name, each.field, each.to) for each in self.schema.references}
         return [
             Issue("reference-dangling", table, {"field": field, "to": to})
             for table, target, field, to in sorted(named)
@@ -238,9 +229,7 @@ class SqliteStore:
                 if table.name != COUNTERS:
                     columns = [column for column in table.c if column.name not in (LISTS, WRITTEN)]
                     digest.update(table.name.encode())
-                    for row in connection.execute(
-                        text_of(select(*columns).order_by(*table.primary_key.columns))
-                    ):
+                    for row in connection.execute(text_of(select(*columns).order_by(*table.primary_key.columns))):
                         digest.update(repr(row).encode())
         return digest.hexdigest()
 
@@ -274,12 +263,10 @@ def _after(
     if not position:
         return true()
     *values, source, last = position
-    tail: ColumnElement[bool] = key > last if number == source else true() if number >= source else ~true()
+    tail: ColumnElement[bool] = key > last if number == source else true() if number > source else ~true()
     for column, down, value in reversed(list(zip(order, descending, values, strict=True))):
         beyond = column < value if down else column > value
-        bound = (
-            column <= value if down else column >= value
-        )  # says the same once more, so that an index can be used
+        bound = column <= value if down else column >= value  # the same once more: an index can be used
         tail = and_(bound, or_(beyond, tail))
     return tail
 
@@ -287,7 +274,7 @@ def _after(
 def _compile_shape(
     statement: Select[Any], bound: Sequence[BindParameter[Any]], values: Sequence[Any]
 ) -> tuple[str, list[tuple[int, int | None]]] | None:
-    """The text and which value, or part of one, each placeholder takes; None if unclear."""
+    """The text of a search, and which value, or part of one, each placeholder takes; None if unclear."""
     compiled = statement.compile(dialect=SQLITE, compile_kwargs={"render_postcompile": True})
     places: dict[str, tuple[int, int | None]] = {}
     for index, each in enumerate(bound):

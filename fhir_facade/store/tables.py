@@ -31,12 +31,8 @@ from fhir_facade.mapping.columns import KEY, PARENT, SearchColumn, column_name, 
 from fhir_facade.mapping.kinds import ChildList, Field, Kind, Kinds, Link
 
 LISTS = "_lists"  # bit n is set when child list n may have items, so that a read asks for no empty list
-WRITTEN = (
-    "_written"  # the transaction that last gave the row a version, so that a parent gets one once in each
-)
-COUNTERS = (
-    "_store"  # what the store knows of itself: the fingerprint of its schema, the number of transactions
-)
+WRITTEN = "_written"  # the transaction that last gave the row a version, so that a parent gets one once in each
+COUNTERS = "_store"  # what the store knows of itself: the fingerprint of its schema, the number of transactions
 FINGERPRINT, TRANSACTIONS = "schema", "transactions"
 
 SQLITE = dialect(paramstyle="qmark")
@@ -171,16 +167,12 @@ def _kind_table(schema: Schema, kind: Kind, search: dict[tuple[str, str], list[S
         if child.records:
             embedded.append(_embedded(schema.kinds, kind, child, 1 << place))
         else:
-            lists.append(
-                _list_table(schema, kind, child, 1 << place, search.pop((kind.name, child.name), ()))
-            )
+            lists.append(_list_table(schema, kind, child, 1 << place, search.pop((kind.name, child.name), ())))
     names = ("$key", *fields, kind.version, kind.changed, *("$" + name for name in kind.links))
     return KindTable(kind, table, names, tuple(lists), tuple(embedded), extra)
 
 
-def _list_table(
-    schema: Schema, kind: Kind, child: ChildList, bit: int, search: Iterable[SearchColumn]
-) -> ListTable:
+def _list_table(schema: Schema, kind: Kind, child: ChildList, bit: int, search: Iterable[SearchColumn]) -> ListTable:
     if not child.key:
         raise ValueError(f"{child.at}: the list '{child.name}' has no key")
     extra = tuple(search)

@@ -133,9 +133,7 @@ class Writer:
             name = part.name
             having = [record for record in records if record.get(name)]
             if having:
-                run(
-                    part.insert, [row for record in having for row in part.rows(record["$key"], record[name])]
-                )
+                run(part.insert, [row for record in having for row in part.rows(record["$key"], record[name])])
         keys = as_json([record["$key"] for record in records])
         for embedded in shape.shape.embedded:  # items may have been written before the record that holds them
             inner = self._statements[embedded.kind]
@@ -182,9 +180,7 @@ class Writer:
         for record in records:
             record[kind.version] += 1
             record[kind.changed] = now
-        self._connection.executemany(
-            shape.update, [shape.updated(record, self._number) for record in records]
-        )
+        self._connection.executemany(shape.update, [shape.updated(record, self._number) for record in records])
 
     def _count(self) -> None:
         """Take this transaction's number, once."""
@@ -217,9 +213,7 @@ class Writer:
         ]
 
 
-def merged(
-    shape: KindStatements, old: Record, new: Record, supplied: Collection[str] | None
-) -> Record | None:
+def merged(shape: KindStatements, old: Record, new: Record, supplied: Collection[str] | None) -> Record | None:
     """The stored record with what the new one tells, or None when that is nothing new."""
     kind = shape.kind
     whole = dict(old)

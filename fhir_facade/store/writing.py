@@ -120,9 +120,7 @@ class KindStatements:
             index = CreateIndex(Index(name, alone.c[column_name(field)]), if_not_exists=True)
             same = [column == bindparam(f"in_{column.name}") for column in columns]
             key = table.c[KEY]
-            statement = text_of(
-                select(func.min(key)).where(*same), *(f"in_{column.name}" for column in columns)
-            )
+            statement = text_of(select(func.min(key)).where(*same), *(f"in_{column.name}" for column in columns))
             self._lookups[fields] = (text_of(index), statement)
         return self._lookups[fields]
 
@@ -136,9 +134,7 @@ class Statements:
         self.pointing: dict[str, list[Reference]] = {}
         self.source_keys: dict[Reference, str] = {}
         for reference in schema.references:
-            (self.contained if reference.contained else self.pointing).setdefault(reference.to, []).append(
-                reference
-            )
+            (self.contained if reference.contained else self.pointing).setdefault(reference.to, []).append(reference)
             key = next(iter(reference.table.c))
             pointing = select(key).where(reference.table.c[reference.column].in_(given_keys()))
             self.source_keys[reference] = text_of(pointing, "keys")

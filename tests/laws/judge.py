@@ -36,7 +36,9 @@ def matches(resource: dict[str, Any], parameter: SearchParameter, modifier: str,
             return any(worded(node, modifier, value) for node, _ in found)
 
 
-def walk(node: Any, path: list[str], filters: Any, where: tuple[str, ...]) -> Iterator[tuple[Any, tuple[str, ...]]]:
+def walk(
+    node: Any, path: list[str], filters: Any, where: tuple[str, ...]
+) -> Iterator[tuple[Any, tuple[str, ...]]]:
     if isinstance(node, list):
         for item in node:
             yield from walk(item, path, filters, where)
@@ -60,7 +62,11 @@ def walk(node: Any, path: list[str], filters: Any, where: tuple[str, ...]) -> It
 def implied(root: str, where: tuple[str, ...]) -> frozenset[str]:
     element = definitions().element(".".join((root, *where)))
     codes = definitions().codes(element.binding.value_set) if element and element.binding else None
-    return frozenset(system for system, _ in codes or ()) if element and element.types == ("code",) else frozenset()
+    return (
+        frozenset(system for system, _ in codes or ())
+        if element and element.types == ("code",)
+        else frozenset()
+    )
 
 
 def token(node: Any, value: str, systems: frozenset[str]) -> bool:
@@ -156,7 +162,7 @@ def span(text: str) -> tuple[int, int]:
     moment = datetime.fromisoformat(text)
     if not zone:
         moment = moment.replace(tzinfo=OSLO)
-    clock = text.split("T")[1].split("Z")[0].split("+")[0].split("-")[0]
+    clock = re.split("[Z+-]", text.partition("T")[2])[0]
     length = 60_000 if clock.count(":") == 1 else 1 if "." in clock else 1000
     return ms(moment), ms(moment) + length
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
-from fhir_facade.contracts import Record
-from fhir_facade.mapping.mapping_set import CompiledMapping, MappingSet
-from fhir_facade.outcome import Issue
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fhir_facade.contracts import Record
+from fhir_facade.mapping.mapping_set import CompiledMapping, MappingSet
+from fhir_facade.outcome import Issue
+
 ODD = st.one_of(
     st.none(),
-    st.sampled_from(["", " ", "9", "Z", "0", "ukjent", "Ærlig \"ødem\" å\n", "\x01", "2024-03-31T02:30:00"]),
+    st.sampled_from(["", " ", "9", "Z", "0", "ukjent", 'Ærlig "ødem" å\n', "\x01", "2024-03-31T02:30:00"]),
     st.text(max_size=12),
 )
 ODD_NUMBERS = st.one_of(st.none(), st.integers(-5, 99_999))
@@ -36,7 +37,7 @@ def disturb(draw: Any, record: Record, kind: Any, kinds: Any) -> Record:
         if fate == 0:
             items = []
         elif fate == 1 and items:
-            items = items + [dict(items[0])]
+            items = [*items, dict(items[0])]
         elif fate == 2 and items:
             items = [
                 {key: value for key, value in item.items() if draw(st.booleans()) or key in ("nr",)}
@@ -66,7 +67,9 @@ def assert_agree(mapping: CompiledMapping, record: Record) -> None:
     assert sorted_issues(as_bytes[1]) == sorted_issues(plain[1])
 
 
-def test_the_engines_agree_on_every_synthetic_record(mapping_set: MappingSet, synthetic: dict[str, list[Record]]) -> None:
+def test_the_engines_agree_on_every_synthetic_record(
+    mapping_set: MappingSet, synthetic: dict[str, list[Record]]
+) -> None:
     seen = 0
     for mapping in mapping_set.mappings.values():
         for record in synthetic.get(mapping.kind.name, ()):
@@ -83,7 +86,9 @@ def test_the_engines_agree_on_disturbed_records(
     mapping = mapping_set.mappings[data.draw(st.sampled_from(names))]
     records = synthetic[mapping.kind.name]
     base = records[data.draw(st.integers(0, len(records) - 1))]
-    record = disturb(data.draw, {k: v for k, v in base.items() if k[0] != "$"}, mapping.kind, mapping_set.kinds)
+    record = disturb(
+        data.draw, {k: v for k, v in base.items() if k[0] != "$"}, mapping.kind, mapping_set.kinds
+    )
     whole = mapping_set.kinds.complete(mapping.kind, record)
     assert_agree(mapping, whole)
     assert_agree(mapping, whole)  # a second time, when fragments have been rendered before
@@ -95,7 +100,9 @@ def test_same_record_same_bytes(mapping_set: MappingSet, synthetic: dict[str, li
             assert mapping.to_bytes(record, []) == mapping.to_bytes(record, [])
 
 
-def test_an_unknown_code_is_kept_and_reported(mapping_set: MappingSet, synthetic: dict[str, list[Record]]) -> None:
+def test_an_unknown_code_is_kept_and_reported(
+    mapping_set: MappingSet, synthetic: dict[str, list[Record]]
+) -> None:
     """Every field that goes through a code map: the record's own code stays in the resource, with an issue."""
     from fhir_facade.mapping.check import every
     from fhir_facade.mapping.ir import Coded, Each
@@ -110,6 +117,8 @@ def test_an_unknown_code_is_kept_and_reported(mapping_set: MappingSet, synthetic
                 issues: list[Issue] = []
                 body = mapping.to_bytes(record, issues)
                 assert b'"ZZ9"' in body
-                assert [issue.code for issue in issues if issue.facts.get("field") == rule.field] == ["code-not-mapped"]
+                assert [issue.code for issue in issues if issue.facts.get("field") == rule.field] == [
+                    "code-not-mapped"
+                ]
                 tried += 1
     assert tried >= 4

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fhir_facade.contracts import Clause, Query, Record, Sort
+from fhir_facade.contracts import Clause, Query, Sort
 from fhir_facade.mapping.mapping_set import MappingSet
 from fhir_facade.mapping.search_hits import parameters_of
 from fhir_facade.store.records import SqliteStore
@@ -53,7 +53,9 @@ def values_in(resources: list[dict[str, Any]], parameter: Any) -> list[Any]:
 
 
 @st.composite
-def clauses(draw: Any, mapping_set: MappingSet, resources: dict[str, list[dict[str, Any]]]) -> tuple[str, Clause]:
+def clauses(
+    draw: Any, mapping_set: MappingSet, resources: dict[str, list[dict[str, Any]]]
+) -> tuple[str, Clause]:
     """A parameter that works, with a value that often occurs."""
     resource_type = draw(st.sampled_from(sorted(resources)))
     known = mapping_set.search.parameters(resource_type)
@@ -66,7 +68,9 @@ def clauses(draw: Any, mapping_set: MappingSet, resources: dict[str, list[dict[s
 
 
 def dates(node: Any) -> Any:
-    texts = [node] if isinstance(node, str) else [text for text in (node or {}).values() if isinstance(text, str)]
+    texts = (
+        [node] if isinstance(node, str) else [text for text in (node or {}).values() if isinstance(text, str)]
+    )
     usual = ["2024", "2024-03", "2024-10-27", "2023-03-26T12:00:00Z", "1985-03-15", "2024-10-27T02:30"]
     near = [text[:cut] for text in texts for cut in (4, 7, 10, len(text))]
     prefixes = ["", "eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"]
@@ -75,8 +79,14 @@ def dates(node: Any) -> Any:
 
 def tokens(node: Any) -> Any:
     codes = list(judge.codes_of(node)) if node else []
-    forms = [form for system, code in codes for form in (code, f"{system}|{code}", f"|{code}", f"{system}|" if system else code)]
-    return st.sampled_from([*forms, "finished", "AMB", "1", "http://hl7.org/fhir/encounter-status|finished", "x|1", "|1"])
+    forms = [
+        form
+        for system, code in codes
+        for form in (code, f"{system}|{code}", f"|{code}", f"{system}|" if system else code)
+    ]
+    return st.sampled_from(
+        [*forms, "finished", "AMB", "1", "http://hl7.org/fhir/encounter-status|finished", "x|1", "|1"]
+    )
 
 
 def references(node: Any) -> Any:
@@ -98,7 +108,9 @@ VALUES = {"date": dates, "token": tokens, "reference": references, "string": wor
 
 
 @given(data=st.data())
-def test_a_search_finds_what_filtering_finds(mapping_set: MappingSet, stock: Stock, data: st.DataObject) -> None:
+def test_a_search_finds_what_filtering_finds(
+    mapping_set: MappingSet, stock: Stock, data: st.DataObject
+) -> None:
     store, resources = stock
     resource_type, clause = data.draw(clauses(mapping_set, resources))
     parameter = parameters_of(resource_type)[clause.parameter]
@@ -124,7 +136,11 @@ def test_every_parameter_finds_something_and_loses_it(mapping_set: MappingSet, s
                 silent.append(f"{resource_type}.{code}")
                 continue
             modifier = "identifier" if value[1] else ""
-            hit = found(store, mapping_set, Query(resource_type, (Clause(code, (value[0],), modifier),), count=100_000))
+            hit = found(
+                store,
+                mapping_set,
+                Query(resource_type, (Clause(code, (value[0],), modifier),), count=100_000),
+            )
             assert hit, f"{resource_type}?{code}={value[0]}"
             nothing = "1066-10-14" if parameter.type == "date" else "no-such-value"
             miss = Query(resource_type, (Clause(code, (nothing,), modifier),), count=100_000)
@@ -149,7 +165,9 @@ def occurring(nodes: list[Any], kind: str) -> tuple[str, bool] | None:
 
 
 @given(data=st.data())
-def test_pages_in_any_order_hold_every_match_once(mapping_set: MappingSet, stock: Stock, data: st.DataObject) -> None:
+def test_pages_in_any_order_hold_every_match_once(
+    mapping_set: MappingSet, stock: Stock, data: st.DataObject
+) -> None:
     store, resources = stock
     resource_type = data.draw(st.sampled_from(sorted(resources)))
     order = data.draw(
@@ -161,11 +179,11 @@ def test_pages_in_any_order_hold_every_match_once(mapping_set: MappingSet, stock
     after: tuple[Any, ...] = ()
     for _ in range(len(resources[resource_type]) + 1):
         page = store.find(Query(resource_type, (), sort, count, after), mapping_set.search)
-        seen += [mapping_set.mappings[match.mapping].to_fhir(match.record, [])["id"] for match in page.matches]
+        seen += [
+            mapping_set.mappings[match.mapping].to_fhir(match.record, [])["id"] for match in page.matches
+        ]
         if not page.more:
             break
         after = page.matches[-1].position
     assert sorted(seen) == sorted(resource["id"] for resource in resources[resource_type])
     assert len(seen) == len(set(seen))
-
-

@@ -71,7 +71,10 @@ def test_a_key_that_does_not_fit_an_id_becomes_a_stable_hash(part: str) -> None:
     assert all(letter.isascii() and (letter.isalnum() or letter in "-.") for letter in key)
 
 
-@given(st.lists(st.text(max_size=8), min_size=2, max_size=4), st.lists(st.text(max_size=8), min_size=2, max_size=4))
+@given(
+    st.lists(st.text(max_size=8), min_size=2, max_size=4),
+    st.lists(st.text(max_size=8), min_size=2, max_size=4),
+)
 def test_different_keys_of_one_kind_never_meet(one: list[str], other: list[str]) -> None:
     if len(one) == len(other) and one != other:
         assert key_text(one) != key_text(other)

@@ -42,12 +42,27 @@ def test_precision_is_the_length_of_the_range(text: str, length: int) -> None:
 
 
 def test_offsets_and_local_time_mean_the_same_moment() -> None:
-    assert date_range("2024-07-01T12:00:00+02:00") == date_range("2024-07-01T10:00:00Z") == date_range("2024-07-01T12:00:00")
+    assert (
+        date_range("2024-07-01T12:00:00+02:00")
+        == date_range("2024-07-01T10:00:00Z")
+        == date_range("2024-07-01T12:00:00")
+    )
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "24", "2024-13", "2024-02-30", "2024-1-1", "2024-01-01T25:00", "2024-03-31T02:30:00", "nonsense", "2024-01-01T", "xx2024"],
+    [
+        "",
+        "24",
+        "2024-13",
+        "2024-02-30",
+        "2024-1-1",
+        "2024-01-01T25:00",
+        "2024-03-31T02:30:00",
+        "nonsense",
+        "2024-01-01T",
+        "xx2024",
+    ],
 )
 def test_what_is_no_date_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(Refused) as refused:

@@ -53,9 +53,7 @@ def lane(lane_over: Callable[[Path], FhirLane], database: Path) -> FhirLane:
 
 
 @pytest.fixture
-def ask(
-    lane: FhirLane, ask_app: Callable[[Any], Callable[..., httpx.Response]]
-) -> Callable[..., httpx.Response]:
+def ask(lane: FhirLane, ask_app: Callable[[Any], Callable[..., httpx.Response]]) -> Callable[..., httpx.Response]:
     return ask_app(lane)
 
 

@@ -50,8 +50,7 @@ def test_one_bad_row_is_left_out_of_a_page_and_told_of(
     logged = orjson.loads(stream.getvalue().splitlines()[0])
     assert logged["event"] == "bad_row"
     assert (
-        logged["row"]
-        in bundle["entry"][-1]["resource"]["issue"][codes.index("record-not-rendered")]["details"]["text"]
+        logged["row"] in bundle["entry"][-1]["resource"]["issue"][codes.index("record-not-rendered")]["details"]["text"]
     )
     assert ids[0] not in stream.getvalue()
 

@@ -59,15 +59,11 @@ def test_statement_and_openapi_claim_the_same(ask: Ask, document: dict[str, Any]
                 codes, parameters = by_type.setdefault(resource_type, (set(), set()))
                 codes.add(operation["operationId"].removesuffix("-head").split(f"-{resource_type}")[0])
                 if path == f"/{resource_type}":
-                    parameters |= {
-                        each["name"] for each in operation["parameters"]
-                    } - RESULT_PARAMETERS.keys()
+                    parameters |= {each["name"] for each in operation["parameters"]} - RESULT_PARAMETERS.keys()
     assert by_type == claimed(ask("GET", "/fhir/metadata").json())
 
 
-def test_every_row_of_the_surface_is_in_openapi_and_no_more(
-    document: dict[str, Any], mapping_set: MappingSet
-) -> None:
+def test_every_row_of_the_surface_is_in_openapi_and_no_more(document: dict[str, Any], mapping_set: MappingSet) -> None:
     rows = {
         (row.template.replace("{type}", name), method)
         for row in SURFACE

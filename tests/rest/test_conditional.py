@@ -36,8 +36,6 @@ def test_an_instant_becomes_an_http_date(instant: str, said: bytes) -> None:
         ({b"if-none-match": b'W/"2-a"', b"if-modified-since": b"Thu, 01 Jan 2026 00:00:01 GMT"}, False),
     ],
 )
-def test_the_clients_copy_is_current_when_tag_or_date_say_so(
-    headers: dict[bytes, bytes], current: bool
-) -> None:
+def test_the_clients_copy_is_current_when_tag_or_date_say_so(headers: dict[bytes, bytes], current: bool) -> None:
     request = Request("GET", b"", headers, "r")
     assert not_modified(request, b'W/"3-a"', b"Thu, 01 Jan 2026 00:00:00 GMT") is current

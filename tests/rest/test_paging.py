@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import string
+
 import pytest
 
 from fhir_facade.outcome import Refused
@@ -35,6 +37,15 @@ def test_no_changed_character_goes_unnoticed() -> None:
         other = "A" if character != "A" else "B"
         with pytest.raises(Refused):
             TOKENS.open(text[:place] + other + text[place + 1 :])
+
+
+def test_a_token_has_one_spelling_only() -> None:
+    letters = string.ascii_letters + string.digits + "-_"
+    for length in range(3):  # base64 has spare bits in the last character for two lengths of three
+        text = TOKENS.seal(PageToken("a" * length))
+        for letter in set(letters) - {text[-1]}:
+            with pytest.raises(Refused):
+                TOKENS.open(text[:-1] + letter)
 
 
 @pytest.mark.parametrize("text", ["", "A", "AAAA", "A" * 22, "æøå", "!!!!", "=", "A" * 2000])

@@ -22,9 +22,7 @@ def links(bundle: dict[str, Any]) -> dict[str, str]:
 
 
 def found(bundle: dict[str, Any]) -> list[str]:
-    return [
-        entry["resource"]["id"] for entry in bundle.get("entry", []) if entry["search"]["mode"] == "match"
-    ]
+    return [entry["resource"]["id"] for entry in bundle.get("entry", []) if entry["search"]["mode"] == "match"]
 
 
 def outcome(bundle: dict[str, Any]) -> dict[str, Any]:

@@ -47,9 +47,7 @@ def code(answer: Any) -> str:
         ("BREW", "/fhir/metadata", 405, "method-not-allowed"),
     ],
 )
-def test_what_is_not_served_is_said_to_be_so(
-    ask: Ask, method: str, path: str, status: int, expected: str
-) -> None:
+def test_what_is_not_served_is_said_to_be_so(ask: Ask, method: str, path: str, status: int, expected: str) -> None:
     answer = ask(method, path)
     assert (answer.status_code, code(answer)) == (status, expected)
 
@@ -155,9 +153,7 @@ def test_a_fault_of_ours_says_only_the_request_id(lane: FhirLane, ask_app: AskAp
     assert PERSON not in stream.getvalue()
 
 
-def test_the_access_log_names_the_route_and_not_what_was_asked(
-    lane: FhirLane, ask_app: AskApp, ids: list[str]
-) -> None:
+def test_the_access_log_names_the_route_and_not_what_was_asked(lane: FhirLane, ask_app: AskApp, ids: list[str]) -> None:
     stream = io.StringIO()
     ask = ask_app(FhirLane(lane.services, AccessLog("info", stream)))
     ask("GET", f"/fhir/Encounter/{ids[0]}")
@@ -175,6 +171,7 @@ def test_above_info_no_request_is_logged(lane: FhirLane, ask_app: AskApp) -> Non
     stream = io.StringIO()
     ask_app(FhirLane(lane.services, AccessLog("warning", stream)))("GET", "/fhir/metadata")
     assert stream.getvalue() == ""
+    assert not AccessLog("warning", stream).each_request
 
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}

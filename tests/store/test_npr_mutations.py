@@ -1,7 +1,7 @@
 """300 damaged messages: exactly the good part is stored, or nothing, and every refusal names its line.
 
-What must be stored is worked out from the damaged tree by itself: an element that a fault touches is marked
-lost with the record it belongs to and all that points at it, and the keys of what is left are read off the tree.
+What must be stored is worked out from the damaged tree by itself: an element that a fault touches is lost,
+with the record it belongs to and all that points at it; the keys of what is left are read off the tree.
 """
 
 from __future__ import annotations
@@ -207,12 +207,15 @@ def strip(tree: Tree, rng: random.Random) -> bytes:
 def strange(tree: Tree, rng: random.Random) -> bytes:
     """An attribute, element or text that no one knows."""
     node = rng.choice([one for one in tree.all() if name(one) not in ENVELOPE])
-    rng.choice([
-        lambda: node.set("hund", "1"),
-        lambda: node.insert(0, etree.Element(NS + "Hund")),
-        lambda: node.insert(0, etree.Element("Episode")),
-        lambda: setattr(node, "text", "hund"),
-    ])()  # fmt: skip
+    match rng.randrange(4):
+        case 0:
+            node.set("hund", "1")
+        case 1:
+            node.insert(0, etree.Element(NS + "Hund"))
+        case 2:
+            node.insert(0, etree.Element("Episode"))
+        case _:
+            node.text = "hund"
     tree.lose(node)
     return tree.bytes()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -43,14 +43,10 @@ class Plan:
     def sources(self, resource_type: str) -> tuple[Source, ...]:
         return self.found_in
 
-    def where(
-        self, source: Source, clauses: Sequence[Clause], tables: Mapping[str, Table]
-    ) -> ColumnElement[bool]:
+    def where(self, source: Source, clauses: Sequence[Clause], tables: Mapping[str, Table]) -> ColumnElement[bool]:
         return and_(True, *(tables[source.kind.name].c.word.in_(clause.values) for clause in clauses))
 
-    def order(
-        self, source: Source, sort: Sequence[Sort], tables: Mapping[str, Table]
-    ) -> list[ColumnElement[Any]]:
+    def order(self, source: Source, sort: Sequence[Sort], tables: Mapping[str, Table]) -> list[ColumnElement[Any]]:
         empty = {"rank": -1, "word": ""}
         columns = tables[source.kind.name].c
         return [func.coalesce(columns[key.parameter], empty[key.parameter]) for key in sort]
@@ -288,9 +284,7 @@ def test_the_digest_tells_of_every_change(store: SqliteStore) -> None:
 SORT = st.builds(Sort, st.sampled_from(["rank", "word"]), st.booleans())
 SORTS = st.lists(SORT, max_size=2, unique_by=lambda sort: sort.parameter)
 WORDS = ("a", "b", "Å", "\U0001f600", "\uffee")
-VALUES = st.fixed_dictionaries(
-    {"rank": st.none() | st.integers(0, 3), "word": st.sampled_from([None, *WORDS])}
-)
+VALUES = st.fixed_dictionaries({"rank": st.none() | st.integers(0, 3), "word": st.sampled_from([None, *WORDS])})
 KEYS = st.integers(0, 12)
 ROWS = st.dictionaries(st.tuples(st.sampled_from(["stay", "act"]), KEYS), VALUES, max_size=20)
 CHANGES = st.lists(st.tuples(st.sampled_from(["stay", "act"]), KEYS, st.none() | VALUES), max_size=4)
@@ -331,6 +325,7 @@ def test_pages_neither_lose_nor_repeat_while_records_come_and_go(
         for match in page.matches:
             assert match.record == store.get(match.mapping[:-2], match.record["$key"])
         got += [match.position for match in page.matches]
+        assert len(got) <= 100, "there are not so many records"
         if not page.more:
             break
         assert len(page.matches) == count
@@ -376,6 +371,29 @@ def put(store: SqliteStore, changes: Sequence[tuple[str, int, Record | None]], g
                 gone.add(key)
             elif key not in gone and not writer.existing(chosen, [key]):
                 merge_many(writer, store, kind, [{**scope, **values}])
+
+
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_ties_are_paged_by_source_and_key_in_either_direction(
+    store: SqliteStore, kinds: Kinds, descending: bool, count: int
+) -> None:
+    fill(store, 3)
+    with store.transaction() as writer:
+        for number, rank in enumerate((1, 1, 2)):
+            merge(writer, store, "stay", personNr="P", stayNr=number, rank=rank)
+            merge(writer, store, "act", personNr="P", stayNr=number, actNr=1, rank=rank, word="a")
+    plan = Plan((Source("stay-x", kinds["stay"]), Source("act-x", kinds["act"])))
+    query = Query("X", (Clause("word", ("a",)),), (Sort("rank", descending),), count)
+    got: list[tuple[Any, ...]] = []
+    more = True
+    while more and len(got) < 20:
+        page = store.find(replace(query, after=got[-1] if got else ()), plan)
+        got += [match.position for match in page.matches]
+        more = page.more
+    ones = [(1, 0, "P.0"), (1, 0, "P.1"), (1, 1, "P.0.1"), (1, 1, "P.1.1")]
+    twos = [(2, 0, "P.2"), (2, 1, "P.2.1")]
+    assert got == (twos + ones if descending else ones + twos)
 
 
 def test_searches_that_differ_in_values_only_are_compiled_once(store: SqliteStore) -> None:

@@ -151,9 +151,7 @@ def test_deleting_takes_what_is_contained_and_tells_the_parent(store: SqliteStor
         assert connection.execute("SELECT count(*) FROM stay__moves").fetchone() == (0,)
 
 
-@pytest.mark.parametrize(
-    ("kind", "key", "by"), [("ward", "W", "stay"), ("ward", "E", "stay"), ("act", "P.1.1", "act")]
-)
+@pytest.mark.parametrize(("kind", "key", "by"), [("ward", "W", "stay"), ("ward", "E", "stay"), ("act", "P.1.1", "act")])
 def test_what_others_point_at_is_not_deleted(store: SqliteStore, kind: str, key: str, by: str) -> None:
     change(store, "act", **STAY, actNr=2, causeNr=1)
     before = store.digest()

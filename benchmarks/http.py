@@ -1,0 +1,165 @@
+"""Reads and searches over HTTP beside a bare ASGI application with the same bytes, and beside fhirstarter."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import random
+import subprocess
+import sys
+import tempfile
+from contextlib import ExitStack
+from http.client import HTTPConnection
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import median
+
+import orjson
+
+from benchmarks.data import SEED, make_database
+from benchmarks.peers import Answers
+from benchmarks.report import Report
+from benchmarks.servers import CLIENT_CORE, LOOPBACK, ROOT, Server, free_port, pin, running
+
+PATIENTS = 2_000
+RESOURCES, PAGES = 1_000, 40
+OURS, LOGGED, BARE, PEER = "ours", "ours, a log line for each", "bare ASGI", "fhirstarter"
+DROPPED = {b"date", b"server", b"connection", b"transfer-encoding"}  # these the server itself adds
+
+
+def run(report: Report, *, quick: bool = False) -> None:
+    """Measure and print."""
+    with tempfile.TemporaryDirectory(prefix="fhir-facade-bench-") as name, ExitStack() as stack:
+        folder = Path(name)
+        paths = _prepare(folder, 300 if quick else PATIENTS)
+        servers = _start(stack, folder, report)
+        size = {kind: _mean_size(folder, asked) for kind, asked in paths.items()}
+        for kind, connections, rounds, seconds in (
+            ("read", 16, 3 if quick else 7, 1.0 if quick else 2.0),
+            ("search", 8, 3 if quick else 5, 1.0 if quick else 3.0),
+        ):
+            report.title(
+                f"HTTP {'read by id' if kind == 'read' else 'search, page of 50'}: {size[kind] / 1000:.0f} kB, "
+                f"{connections} connections, random of {len(paths[kind])}"
+            )
+            _compare(report, kind, servers, paths[kind], folder, connections, rounds, seconds)
+
+
+def _prepare(folder: Path, patients: int) -> dict[str, list[str]]:
+    """A database, the paths that will be asked for, and what our server answers to each."""
+    store = make_database(folder / "bench.db", patients)
+    keys = [record["$key"] for record in store.scan("opphold")]
+    store.close()
+    draw = random.Random(SEED)
+    chosen = draw.sample(keys, min(RESOURCES, len(keys)))
+    days = [f"ge{draw.randint(2021, 2023)}-{draw.randint(1, 12):02d}-{draw.randint(1, 28):02d}" for _ in range(PAGES)]
+    paths = {
+        "read": [f"/Encounter/{key}" for key in chosen],
+        "search": [f"/Encounter?date={day}&_count=50" for day in sorted(set(days))],
+    }
+    answers: Answers = {}
+    with ExitStack() as stack:
+        connection = HTTPConnection(LOOPBACK, stack.enter_context(_ours(folder, "warning")).port, timeout=30)
+        for path in (path for asked in paths.values() for path in asked):
+            answers[f"/fhir{path}"] = _ask(connection, f"/fhir{path}")
+        connection.close()
+    (folder / "answers.pickle").write_bytes(pickle.dumps(answers))
+    _prepare_peer(folder, answers)
+    return paths
+
+
+def _ask(connection: HTTPConnection, path: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    connection.request("GET", path, headers={"Accept": "application/fhir+json"})
+    answer = connection.getresponse()
+    body = answer.read()
+    assert answer.status == 200, (path, answer.status, body[:500])
+    headers = [(name.lower().encode(), value.encode()) for name, value in answer.getheaders()]
+    return [header for header in headers if header[0] not in DROPPED], body
+
+
+def _prepare_peer(folder: Path, answers: Answers) -> None:
+    """The same Encounters and pages for fhirstarter: JSON by id, ids by the value of `date`."""
+    encounters, pages = {}, {}
+    for path, (_, body) in answers.items():
+        if "?" not in path:
+            encounters[path.rsplit("/", 1)[1]] = body.decode()
+            continue
+        found = [entry["resource"] for entry in orjson.loads(body)["entry"]]
+        assert len(found) == 50
+        pages[path.split("date=")[1].split("&")[0]] = [each["id"] for each in found]
+        encounters |= {each["id"]: orjson.dumps(each).decode() for each in found}
+    (folder / "encounters.json").write_text(json.dumps(encounters))
+    (folder / "pages.json").write_text(json.dumps(pages))
+
+
+def _ours(folder: Path, log_level: str):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    port = free_port()
+    arguments = ["fhir_facade.cli", "serve", "--db", str(folder / "bench.db"), "--port", str(port)]
+    return running(arguments, "/fhir", port, FHIR_FACADE_LOG_LEVEL=log_level)
+
+
+def _start(stack: ExitStack, folder: Path, report: Report) -> dict[str, Server]:
+    servers = {
+        OURS: stack.enter_context(_ours(folder, "warning")),
+        LOGGED: stack.enter_context(_ours(folder, "info")),
+    }
+    peers = {BARE: ("bare", "/fhir"), PEER: ("fhirstarter", "")}
+    if find_spec("fhirstarter") is None:
+        report.note("fhirstarter is not installed here: make bench compares with it")
+        del peers[PEER]
+    for name, (which, prefix) in peers.items():
+        port = free_port()
+        arguments = ["benchmarks.peers", which, str(port), str(folder)]
+        servers[name] = stack.enter_context(running(arguments, prefix, port))
+    return servers
+
+
+def _mean_size(folder: Path, paths: list[str]) -> float:
+    answers: Answers = pickle.loads((folder / "answers.pickle").read_bytes())  # noqa: S301 -- our own file
+    return sum(len(answers[f"/fhir{path}"][1]) for path in paths) / len(paths)
+
+
+def _compare(
+    report: Report, kind: str, servers: dict[str, Server], paths: list[str], folder: Path,
+    connections: int, rounds: int, seconds: float,
+) -> None:  # fmt: skip
+    """Load every server in turn, in random order, round by round; then say how they compare."""
+    rates: dict[str, list[float]] = {name: [] for name in servers}
+    costs: dict[str, list[float]] = {name: [] for name in servers}
+    for turn in range(rounds + 1):
+        order = list(servers)
+        random.shuffle(order)
+        for name in order:
+            rate, cost = _load(servers[name], paths, folder, connections, seconds)
+            if turn:  # the first round warms up
+                rates[name].append(rate)
+                costs[name].append(cost)
+    rate = {name: median(values) for name, values in rates.items()}
+    cost = {name: median(values) for name, values in costs.items()}
+    for name in servers:
+        report.row(
+            f"{kind}/{name}/of bare", name, rate[name] / rate[BARE], "of bare ASGI",
+            f"{rate[name]:,.0f}/s, {cost[name] * 1e6:,.0f} µs CPU each",
+        )  # fmt: skip
+    if cost[BARE]:
+        report.row(f"{kind}/CPU of bare", "ours, by processor time", cost[BARE] / cost[OURS], "of bare ASGI")
+    if PEER in servers:
+        report.row(
+            f"{kind}/times fhirstarter", "ours", rate[OURS] / rate[PEER], "× fhirstarter", "",
+            20.0 if kind == "read" else None,
+        )  # fmt: skip
+
+
+def _load(server: Server, paths: list[str], folder: Path, connections: int, seconds: float) -> tuple[float, float]:
+    """Answers a second, and the server's processor time for each."""
+    asked = folder / "paths.txt"
+    asked.write_text("\n".join(server.prefix + path for path in paths))
+    before = server.cpu_seconds()
+    arguments = ["benchmarks.load_generator", str(server.port), str(asked), str(connections), str(seconds)]
+    process = subprocess.Popen([sys.executable, "-m", *arguments], cwd=ROOT, stdout=subprocess.PIPE)
+    pin(process.pid, CLIENT_CORE)
+    output, _ = process.communicate(timeout=3 * seconds + 30)
+    found = json.loads(output)
+    assert not found["failed"], f"{found} from {asked.read_text().split()[0]} …"
+    answered = max(found["answered"], 1)
+    return answered / found["seconds"], (server.cpu_seconds() - before) / answered

@@ -1,0 +1,79 @@
+"""Servers to compare with: `python -m benchmarks.peers bare|fhirstarter PORT FOLDER`, on the settings of our own.
+
+`bare` is an ASGI application that does nothing: it has the answers of our server and sends them again, byte for byte.
+`fhirstarter` is written as its example is: a handler that validates the stored JSON into a model and returns it.
+"""
+
+# No "from __future__ import annotations" here: fhirstarter reads the annotations of its handlers.
+import json
+import os
+import pickle
+import sys
+from pathlib import Path
+from typing import Any
+
+Answers = dict[str, tuple[list[tuple[bytes, bytes]], bytes]]
+
+
+def bare(folder: Path) -> Any:
+    """The answers of our server by path and query."""
+    answers: Answers = pickle.loads((folder / "answers.pickle").read_bytes())  # noqa: S301 -- our own file, just written
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        path, query = scope["path"], scope["query_string"]
+        headers, body = answers[f"{path}?{query.decode()}" if query else path]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    return app
+
+
+def fhirstarter(folder: Path) -> Any:
+    """Encounters of our server, kept as JSON text as fhirstarter's example keeps its patients."""
+    os.environ["FHIR_SEQUENCE"] = "R4B"  # the nearest it has to R4
+    from fhir.resources.R4B.bundle import Bundle
+    from fhir.resources.R4B.encounter import Encounter
+    from fhirstarter import FHIRProvider, FHIRStarter, InteractionContext
+    from fhirstarter.exceptions import FHIRResourceNotFoundError
+
+    database: dict[str, str] = json.loads((folder / "encounters.json").read_text())
+    pages: dict[str, list[str]] = json.loads((folder / "pages.json").read_text())
+    provider = FHIRProvider()
+
+    @provider.read(Encounter)
+    async def encounter_read(context: InteractionContext, id_: str) -> Encounter:
+        encounter = database.get(id_)
+        if not encounter:
+            raise FHIRResourceNotFoundError
+        return Encounter.model_validate_json(encounter)
+
+    @provider.search_type(Encounter)
+    async def encounter_search(context: InteractionContext, date: list[str] | None) -> Bundle:
+        found = [Encounter.model_validate_json(database[key]) for key in pages[(date or [""])[0]]]
+        return Bundle(
+            type="searchset",
+            total=len(found),
+            entry=[
+                {"fullUrl": f"http://localhost/Encounter/{each.id}", "resource": each, "search": {"mode": "match"}}
+                for each in found
+            ],
+        )
+
+    app = FHIRStarter()
+    app.add_providers(provider)
+    return app
+
+
+def main() -> None:
+    """Serve on loopback with the settings of fhir_facade/serving.py."""
+    import uvicorn
+
+    which, port, folder = sys.argv[1:]
+    app = {"bare": bare, "fhirstarter": fhirstarter}[which](Path(folder))
+    uvicorn.run(
+        app, host="127.0.0.1", port=int(port), log_level="warning", access_log=False, server_header=False, ws="none"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""Prove that every element R4 requires is there, whatever the record: at the root and in every object that rules make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from fhir_facade.definitions import definitions
+from fhir_facade.mapping.findings import Finding, finding
+from fhir_facade.mapping.ir import (
+    Constant,
+    Copy,
+    Derive,
+    Each,
+    Key,
+    MappingRules,
+    Rule,
+    carries_nothing,
+    fields_of,
+)  # fmt: skip
+from fhir_facade.mapping.kinds import Field, Kind, Kinds
+
+
+def required(mapping: MappingRules, kind: Kind, kinds: Kinds) -> Iterator[Finding]:
+    """Findings for required elements that no row makes, or that only rows with absent values make."""
+    first = mapping.rules[0].at if mapping.rules else f"{mapping.file}:1"
+    root = Object(mapping.rules, mapping.resource_type, _always(kind.fields), first, nested=False)
+    yield from _walk(root, kind, kinds)
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """The rules of one object, its FHIR path, which fields its record always has, and where it begins."""
+
+    rules: tuple[Rule, ...]
+    where: str
+    always: Mapping[str, bool]
+    at: str
+    nested: bool = True
+
+
+def _always(fields: Mapping[str, Field]) -> dict[str, bool]:
+    return {name: field.required == "always" for name, field in fields.items()} | {"$key": True}
+
+
+def _walk(here: Object, kind: Kind, kinds: Kinds) -> Iterator[Finding]:
+    by_name: dict[str, list[Rule]] = {}
+    for rule in here.rules:
+        if rule.path:
+            by_name.setdefault(rule.path[0].name, []).append(rule)
+    for name in definitions().children(here.where):
+        element = definitions().element(f"{here.where}.{name}")
+        if element is None or element.min < 1 or name == "url" or _other_choice(here.where, name, by_name):
+            continue
+        own = by_name.get(name, [])
+        if not own:
+            yield finding(here.at, f"required element {here.where}.{name} is made by no row")
+        elif not any(_made(rule, here.always) for rule in own) and not (
+            here.nested and _alone(own, here.rules)
+        ):
+            names = ", ".join(sorted({field for rule in own for field in fields_of(rule)})) or "a guard"
+            yield finding(
+                own[0].at, f"required element {here.where}.{name} may be missing: {names} can be absent"
+            )
+    for inner in _inside(here, kind, kinds):
+        yield from _walk(inner, kind, kinds)
+
+
+def _inside(here: Object, kind: Kind, kinds: Kinds) -> Iterator[Object]:
+    """The objects that the rules of this one make: list items, and what stands behind longer paths."""
+    groups: dict[tuple[str, str], list[Rule]] = {}
+    for rule in here.rules:
+        if isinstance(rule, Each) and rule.rules and rule.rules[0].path and len(rule.path) == 1:
+            child = kind.children.get(rule.child)
+            item = kinds[child.records].fields if child and child.records else child.fields if child else {}
+            yield Object(rule.rules, f"{here.where}.{rule.path[0].name}", _always(item), rule.at)
+        elif len(rule.path) > 1:
+            groups.setdefault((rule.path[0].name, rule.path[0].label), []).append(rule)
+    for (name, _), group in groups.items():
+        shorter = tuple(replace(rule, path=rule.path[1:]) for rule in group)
+        yield Object(shorter, f"{here.where}.{name}", here.always, group[0].at)
+
+
+def _sure(rule: Rule, always: Mapping[str, bool]) -> bool:
+    """Whether a rule writes something for every record."""
+    if rule.when:
+        return False
+    match rule:
+        case Constant() | Key():
+            return True
+        case Derive():
+            return rule.otherwise is not None
+        case Copy():
+            return any(always.get(name, False) for name in rule.fields)
+        case Each():
+            return False
+        case _:
+            return all(always.get(name, False) for name in fields_of(rule)[:1])
+
+
+def _made(rule: Rule, always: Mapping[str, bool]) -> bool:
+    """A constant deep in an object is written only beside data, so it guarantees nothing."""
+    return _sure(rule, always) and not (len(rule.path) > 1 and carries_nothing(rule))
+
+
+def _alone(own: list[Rule], rules: tuple[Rule, ...]) -> bool:
+    """Whether the object exists only when the element does: nothing else in it carries data."""
+    return all(rule in own or carries_nothing(rule) for rule in rules)
+
+
+def _other_choice(where: str, name: str, by_name: Mapping[str, list[Rule]]) -> bool:
+    """Whether a required choice (value[x]) is made under another of its names."""
+    element = definitions().element(f"{where}.{name}")
+    if element is None or not element.path.endswith("[x]"):
+        return False
+    stem = element.path.rsplit(".", 1)[-1].removesuffix("[x]")
+    chosen = [other for other in by_name if other.startswith(stem)]
+    return name not in chosen and (bool(chosen) or not name.endswith("String"))
