@@ -17,7 +17,7 @@ COMPILE := $(UV) pip compile pyproject.toml --quiet --generate-hashes --no-emit-
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo serve test check fix generate laws bench lock clean
+.PHONY: help setup demo serve test check static fix generate laws bench lock clean
 
 help: ## Print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,16 +53,18 @@ demo: .venv/run.stamp ## Synthetic patients, served at http://127.0.0.1:8000/fhi
 serve: .venv/run.stamp ## Serve a database that was loaded before (SERVE_ARGS="--db PATH --port 8000")
 	@$(BIN)/fhir-facade serve $(SERVE_ARGS)
 
-test: check ## Everything: set up, check, then all tests
+test: static ## Everything: set up, what make check looks at, then all tests
 	@$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
 
-check: .venv/dev.stamp ## Format, lint, types, layers, generated files, quick tests
-	@$(BIN)/ruff format --check --quiet --output-format concise . || { echo "Not formatted: run make fix"; exit 1; }
-	@$(BIN)/ruff check --quiet --output-format concise .
-	@$(BIN)/mypy --no-error-summary
-	@$(BIN)/lint-imports --no-cache > .venv/lint-imports.log || { cat .venv/lint-imports.log; exit 1; }
-	@$(BIN)/python tools/generate.py --check
+check: static ## Format, lint, types, layers, generated files, quick tests
 	@HYPOTHESIS_PROFILE=quick $(BIN)/python -m pytest -n 2 --quiet -m "not slow" $(PYTEST_ARGS)
+
+static: .venv/dev.stamp
+	@$(BIN)/ruff format --check --quiet . || { echo "Not formatted: run make fix"; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports --no-cache > .lint-imports.log || { cat .lint-imports.log; exit 1; }
+	@$(BIN)/python tools/generate.py --check
 
 fix: .venv/dev.stamp ## Format, mend what the linter can mend, rewrite generated files
 	@$(BIN)/ruff check --fix --quiet . || true

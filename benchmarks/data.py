@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from functools import cache
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from fhir_facade.contracts import Record
 from fhir_facade.mapping.mapping_set import MappingSet, load_mapping_set
 from fhir_facade.resources import data_root
 from fhir_facade.store.records import SqliteStore
-from fhir_facade.store.synthetic import generate, load_into
+from fhir_facade.store.synthetic import load_into
 
 SEED = 20
 CHANGED = "2026-01-01T00:00:00.000Z"
@@ -23,34 +23,23 @@ def mapping_set() -> MappingSet:
 
 
 def complete_records(kind: str, count: int) -> list[Record]:
-    """The first `count` complete synthetic records of a kind, as a store returns them."""
-    kinds = mapping_set().kinds
-    by_kind: dict[str, list[Record]] = {}
-    for name, record in generate(count, SEED):
-        by_kind.setdefault(name, []).append(record)
-        if name != kind and len(by_kind.get(kind, ())) >= count:
-            break  # the next patient's or the next kind's turn: what belongs to the records is there
-    for each in kinds:
-        for record in by_kind.get(each.name, ()):
-            record[each.version], record[each.changed] = 1, CHANGED
-    for each in kinds:
-        for child in each.children.values():
-            if child.records:
-                _embed(kinds[child.records], each, child.name, by_kind)
-    return [kinds.complete(kinds[kind], record) for record in by_kind[kind][:count]]
+    """So many complete synthetic records of a kind, as a store returns them: every field is there, None when absent."""
+    store = make_database(":memory:", count)
+    records = list(islice(store.scan(kind), count))
+    store.close()
+    return records
 
 
-def _embed(inner: Any, outer: Any, child: str, by_kind: dict[str, list[Record]]) -> None:
-    """Put the records of one kind into the lists of the records that they belong to."""
-    link = next(link for link in inner.links.values() if link.to == outer.name)
-    groups: dict[tuple[Any, ...], list[Record]] = {}
-    for record in by_kind.get(inner.name, ()):
-        groups.setdefault(tuple(record.get(name) for name in link.fields), []).append(record)
-    for record in by_kind.get(outer.name, ()):
-        record[child] = groups.get(tuple(record.get(name) for name in outer.key), [])
+def without_absent(record: Record) -> Record:
+    """The same record with its absent fields left out, as one reads it from a file; so in the lists inside it."""
+    return {
+        name: [without_absent(item) for item in value] if isinstance(value, list) else value
+        for name, value in record.items()
+        if value is not None and value != []
+    }
 
 
-def make_database(path: Path, patients: int) -> SqliteStore:
+def make_database(path: Path | str, patients: int) -> SqliteStore:
     """A store in a file with so many synthetic patients."""
     mappings = mapping_set()
     store = SqliteStore.open(path, mappings.kinds, mappings.search.columns)

@@ -8,7 +8,7 @@ import random
 import subprocess
 import sys
 import tempfile
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from http.client import HTTPConnection
 from importlib.util import find_spec
 from pathlib import Path
@@ -36,7 +36,7 @@ def run(report: Report, *, quick: bool = False) -> None:
         size = {kind: _mean_size(folder, asked) for kind, asked in paths.items()}
         for kind, connections, rounds, seconds in (
             ("read", 16, 3 if quick else 7, 1.0 if quick else 2.0),
-            ("search", 8, 3 if quick else 5, 1.0 if quick else 3.0),
+            ("search", 4, 3 if quick else 5, 1.0 if quick else 3.0),
         ):
             report.title(
                 f"HTTP {'read by id' if kind == 'read' else 'search, page of 50'}: {size[kind] / 1000:.0f} kB, "
@@ -92,7 +92,7 @@ def _prepare_peer(folder: Path, answers: Answers) -> None:
     (folder / "pages.json").write_text(json.dumps(pages))
 
 
-def _ours(folder: Path, log_level: str):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _ours(folder: Path, log_level: str) -> AbstractContextManager[Server]:
     port = free_port()
     arguments = ["fhir_facade.cli", "serve", "--db", str(folder / "bench.db"), "--port", str(port)]
     return running(arguments, "/fhir", port, FHIR_FACADE_LOG_LEVEL=log_level)
@@ -158,7 +158,7 @@ def _load(server: Server, paths: list[str], folder: Path, connections: int, seco
     arguments = ["benchmarks.load_generator", str(server.port), str(asked), str(connections), str(seconds)]
     process = subprocess.Popen([sys.executable, "-m", *arguments], cwd=ROOT, stdout=subprocess.PIPE)
     pin(process.pid, CLIENT_CORE)
-    output, _ = process.communicate(timeout=3 * seconds + 30)
+    output, _ = process.communicate(timeout=3 * seconds + 60)
     found = json.loads(output)
     assert not found["failed"], f"{found} from {asked.read_text().split()[0]} …"
     answered = max(found["answered"], 1)

@@ -23,5 +23,5 @@ class Report:
         """One figure; `aim` is the least that is wanted."""
         self.figures[key] = value
         wanted = "" if aim is None else f"aim ≥ {aim:g}: {'reached' if value >= aim else 'NOT reached'}"
-        shown = f"{value:,.2f}" if value < 1000 else f"{value:,.0f}"
+        shown = f"{value:.2g}" if 0 < value < 0.1 else f"{value:,.2f}" if value < 1000 else f"{value:,.0f}"
         print(f"  {name:<38} {shown:>9} {unit:<18} {detail:<28} {wanted}".rstrip(), flush=True)

@@ -276,7 +276,8 @@ ROWS: dict[str, tuple[str, str, int, str, str, str, str]] = {
     ),
     "store-busy": (
         "error", "lock-error", 503,
-        "Someone else is writing to the store and does not finish.", "Noen andre skriver til lageret og blir ikke ferdig.",
+        "Someone else is writing to the store and does not finish.",
+        "Noen andre skriver til lageret og blir ikke ferdig.",
         "Try again.", "Prøv igjen.",
     ),
     "store-other-tables": (

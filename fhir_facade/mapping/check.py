@@ -5,10 +5,11 @@ Faults of single rows (unknown path, field, datatype, reference target) are foun
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any
 
 from fhir_facade.definitions import definitions
-from fhir_facade.mapping.findings import Finding, finding
+from fhir_facade.mapping.findings import Finding, finding, nearest
 from fhir_facade.mapping.ir import (
     Coded,
     Condition,
@@ -21,20 +22,30 @@ from fhir_facade.mapping.ir import (
     fields_of,
 )
 from fhir_facade.mapping.kinds import Kind, Kinds
-from fhir_facade.mapping.required import required
+from fhir_facade.mapping.required import required, spoken_of
 from fhir_facade.mapping.source import Table
 
 
-def check(mapping: MappingRules, kinds: Kinds, table: Table) -> list[Finding]:
-    """Return what is wrong with one mapping as a whole."""
+def check(mapping: MappingRules, kinds: Kinds, table: Table, lost: Collection[str] = ()) -> list[Finding]:
+    """Return what is wrong with one mapping as a whole.
+
+    `lost` are the words of rows that were refused: what they may have been about is not reported as missing too.
+    """
     kind = kinds[mapping.kind]
     return [
-        *_coverage(mapping, kind, kinds, table),
+        *_no_id(mapping, table, lost),
+        *_coverage(mapping, kind, kinds, table, lost),
         *_bindings(mapping.rules, mapping.resource_type),
         *_invertible(mapping.rules),
-        *_twice(mapping.rules, mapping.resource_type, mapping.file),
-        *required(mapping, kind, kinds),
+        *_twice(mapping.rules, mapping.resource_type),
+        *required(mapping, kind, kinds, lost),
     ]
+
+
+def _no_id(mapping: MappingRules, table: Table, lost: Collection[str]) -> Iterator[Finding]:
+    """A resource is read by its id, so one row makes it, whatever the guards."""
+    if not any(isinstance(rule, Key) for rule in mapping.rules) and not spoken_of("id", lost):
+        yield Finding(mapping.file, table.at("rules"), "no row makes the id: {epj: $key, fhir: id, as: id}")
 
 
 def every(rules: Iterable[Rule]) -> Iterator[Rule]:
@@ -45,29 +56,24 @@ def every(rules: Iterable[Rule]) -> Iterator[Rule]:
             yield from every(rule.rules)
 
 
-def _coverage(mapping: MappingRules, kind: Kind, kinds: Kinds, table: Table) -> Iterator[Finding]:
+def _coverage(
+    mapping: MappingRules, kind: Kind, kinds: Kinds, table: Table, lost: Collection[str]
+) -> Iterator[Finding]:
     """Every field and every list goes somewhere, or is ignored with a reason; no ignore is stale."""
     used, listed = used_fields(mapping, kind)
-    head = table.at("mapping")
-    for name in kind.fields:
-        if name not in used and name not in mapping.ignored:
-            yield Finding(
-                mapping.file, head, f"field '{name}' goes nowhere: map it, or ignore it with a reason"
-            )
+    unused = [("field", name) for name in kind.fields if name not in used]
+    lost = {*lost, *(set(mapping.ignored) - set(kind.fields) - set(kind.children))}
     for name, child in kind.children.items():
         if name not in listed:
-            if name not in mapping.ignored:
-                yield Finding(
-                    mapping.file, head, f"list '{name}' goes nowhere: map it, or ignore it with a reason"
-                )
+            unused.append(("list", name))
             continue
-        fields = () if child.records else child.fields
-        for inner in fields:
-            dotted = f"{name}.{inner}"
-            if inner not in listed[name] and inner not in child.key and dotted not in mapping.ignored:
-                yield Finding(
-                    mapping.file, head, f"field '{dotted}' goes nowhere: map it, or ignore it with a reason"
-                )
+        for inner in () if child.records else child.fields:
+            if inner not in listed[name] and inner not in child.key:
+                unused.append(("field", f"{name}.{inner}"))
+    for what, name in unused:
+        if name not in mapping.ignored and not any(spoken_of(part, lost) for part in (name, name.split(".")[-1])):
+            said = f"{what} '{name}' goes nowhere: map it, or ignore it with a reason"
+            yield Finding(mapping.file, table.at("mapping"), said)
     yield from _stale(mapping, kind, used, listed, table)
 
 
@@ -81,8 +87,10 @@ def _stale(
         child = kind.children.get(outer)
         if not why.strip():
             yield Finding(mapping.file, line, f"'{name}' is ignored without a reason")
-        if outer not in kind.fields and (child is None or (inner and inner not in child.fields)):
-            yield Finding(mapping.file, line, f"ignored field '{name}' does not exist in {kind.name}")
+        known = child.fields if child and inner else {**kind.fields, **kind.children}
+        if (inner or outer) not in known or (inner and child is None):
+            near = nearest(inner or outer, known)
+            yield Finding(mapping.file, line, f"ignored field '{name}' does not exist in {kind.name}{near}")
         elif name in used or name in listed or (inner and inner in listed.get(outer, ())):
             yield Finding(mapping.file, line, f"'{name}' is mapped, so it must not stand under ignore")
 
@@ -114,18 +122,19 @@ def _bindings(rules: Iterable[Rule], root: str) -> Iterator[Finding]:
         element = definitions().element(where)
         bound = element.binding if element else None
         codes = definitions().codes(bound.value_set) if bound and bound.strength == "required" else None
-        if codes is None:
+        if codes is None or bound is None:
             continue
-        allowed = {code for _, code in codes}
-        for at, code in _written(rule):
-            if code not in allowed:
-                name = bound.value_set.rsplit("/", 1)[-1] if bound else "?"
-                yield finding(at, f"{rule.path_text}: '{code}' is not in required binding {name}")
+        plain = {code for _, code in codes}
+        for system, code in _written(rule):
+            if (system, code) not in codes if system else code not in plain:
+                name, near = bound.value_set.rsplit("/", 1)[-1], nearest(code, plain)
+                said = f"{rule.path_text or where}: '{code}' is not in required binding {name}{near}"
+                yield finding(rule.at, said)
 
 
 def _written(rule: Rule) -> Iterator[tuple[str, str]]:
-    """The codes that a rule may write, with where they stand."""
-    values: list[object] = []
+    """The codes that a rule may write: (system, "" for a plain code, code)."""
+    values: list[Any] = []
     match rule:
         case Constant():
             values = [rule.value]
@@ -133,12 +142,13 @@ def _written(rule: Rule) -> Iterator[tuple[str, str]]:
             values = [*(value for _, value in rule.choices), rule.otherwise]
         case Coded() if rule.code_map is not None:
             for target in rule.code_map.targets.values():
-                yield rule.at, target.code
-        case _:
-            return
+                yield "" if rule.shape == "code" else target.system, target.code
     for value in values:
         if isinstance(value, str):
-            yield rule.at, value
+            yield "", value
+        elif isinstance(value, dict):
+            for coding in value.get("coding", [value]):
+                yield coding["system"], coding["code"]
 
 
 def _invertible(rules: Iterable[Rule]) -> Iterator[Finding]:
@@ -153,15 +163,21 @@ def _invertible(rules: Iterable[Rule]) -> Iterator[Finding]:
             )
 
 
-def _twice(rules: tuple[Rule, ...], root: str, file: str) -> Iterator[Finding]:
-    """Two rules for one single element are a fault unless their guards exclude each other."""
+def _twice(rules: tuple[Rule, ...], root: str) -> Iterator[Finding]:
+    """Two rules for one single element are a fault unless their guards exclude each other.
+
+    The forms of a choice are one element: a value is a Coding or a text, not both.
+    """
     seen: dict[str, Rule] = {}
     for rule in rules:
+        where = ".".join([root, *(step.name for step in rule.path)])
         if isinstance(rule, Each):
-            yield from _twice(rule.rules, root, file)
+            yield from _twice(rule.rules, where)
         if not rule.path or rule.path[-1].many:
             continue
-        place = "/".join(f"{step.name}[{step.label}]" for step in rule.path)
+        element = definitions().element(where)
+        last = element.path.rsplit(".", 1)[-1] if element and element.path.endswith("[x]") else rule.path[-1].name
+        place = "/".join([*(f"{step.name}[{step.label}]" for step in rule.path[:-1]), last])
         if place in seen and not _exclusive(seen[place].when, rule.when):
             yield finding(rule.at, f"'{rule.path_text}' is already written at {seen[place].at}")
         seen.setdefault(place, rule)
@@ -169,7 +185,5 @@ def _twice(rules: tuple[Rule, ...], root: str, file: str) -> Iterator[Finding]:
 
 def _exclusive(one: tuple[Condition, ...], other: tuple[Condition, ...]) -> bool:
     return any(
-        a.field == b.field and a.values and b.values and not set(a.values) & set(b.values)
-        for a in one
-        for b in other
+        a.field == b.field and a.values and b.values and not set(a.values) & set(b.values) for a in one for b in other
     )

@@ -5,11 +5,12 @@ Every member begins with a comma, which its object takes off the first: `,"servi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import orjson
 
+from fhir_facade.contracts import Record
 from fhir_facade.mapping.codecs import Unusable, coded_value, primitive
 from fhir_facade.mapping.ir import Coded, Copy, Logical, Refer
 from fhir_facade.outcome import Issue
@@ -20,8 +21,11 @@ Produce = Callable[[Any, list[Issue]], tuple[Any, Any]]
 """From a record value the JSON value and, for a code, its extensions; None where there is nothing to write."""
 
 
-class HasIssues(Exception):  # noqa: N818 -- no error: the record is rendered once more, this time telling its issues
-    """A value was met that raises an issue."""
+Render = Callable[[Record, list[Issue]], bytes]
+
+
+class HasIssues(Exception):
+    """A value was met that raises an issue: no error; the record is rendered once more, this time telling them."""
 
 
 class Frame(NamedTuple):
@@ -82,16 +86,17 @@ class Fragments(dict[Any, bytes]):
         return text
 
 
-class Items(dict[tuple[Any, ...], bytes]):
+class Items(dict[Any, bytes]):
     """Rendered items of a list by the values that make them; for items made of few values, such as codes and units."""
 
     def __init__(self, fields: tuple[str, ...], make: Callable[[Any, list[Issue]], bytes]) -> None:
         super().__init__()
         self.fields, self.make = fields, make
 
-    def __missing__(self, values: tuple[Any, ...]) -> bytes:
+    def __missing__(self, values: Any) -> bytes:
         issues: list[Issue] = []
-        text = self.make(dict(zip(self.fields, values, strict=True)).get, issues)
+        several = values if len(self.fields) > 1 else (values,)
+        text = self.make(dict(zip(self.fields, several, strict=True)).get, issues)
         if issues:
             raise HasIssues
         if len(self) >= KEPT:
@@ -158,3 +163,22 @@ def referring(rule: Refer) -> Produce:
         return {"reference": f"{rule.to}/{rule.prefix + '-' if rule.prefix else ''}{value}"}, None
 
     return produce
+
+
+def filling_in(fields: tuple[str, ...], lists: Mapping[str, tuple[str, ...]], fast: Render, tell: Render) -> Render:
+    """What a fast function goes to when a record or an item lacks a field: None is put there, then it tries again."""
+    absent = dict.fromkeys(fields)
+    absent_in = {child: dict.fromkeys(names) for child, names in lists.items()}
+    mark = "$filled"
+
+    def fill_in(record: Record, issues: list[Issue]) -> bytes:
+        if mark in record:  # what was missing is no field
+            return tell(record, issues)
+        whole: Record = absent | record
+        whole[mark] = True
+        for child, nothing in absent_in.items():
+            if items := whole[child]:
+                whole[child] = [nothing | item for item in items]
+        return fast(whole, issues)
+
+    return fill_in

@@ -66,16 +66,12 @@ def explain(mapping: MappingRules, record: Record) -> list[Lineage]:
     return list(steps(mapping, record, {"resourceType": mapping.resource_type}, []))
 
 
-def steps(
-    mapping: MappingRules, record: Record, resource: Resource, issues: list[Issue]
-) -> Iterator[Lineage]:
+def steps(mapping: MappingRules, record: Record, resource: Resource, issues: list[Issue]) -> Iterator[Lineage]:
     """Fill the resource rule by rule, yielding the origin of every element as it is written."""
     yield from fill(mapping.rules, Sight(record, record, issues), resource, mapping.resource_type, root=True)
 
 
-def fill(
-    rules: tuple[Rule, ...], sight: Sight, target: dict[str, Any], at: str, *, root: bool
-) -> Iterator[Lineage]:
+def fill(rules: tuple[Rule, ...], sight: Sight, target: dict[str, Any], at: str, *, root: bool) -> Iterator[Lineage]:
     """Apply rules to one object: first those that carry data, then constants where there is something to complete.
 
     At the root every rule is applied in file order, for the resource is there in any case.
@@ -112,13 +108,9 @@ def apply(rule: Rule, sight: Sight, target: dict[str, Any], places: Places, at: 
         yield Lineage(path, field, sight.get(field), rule.at, "original code in an extension")
 
 
-def apply_each(
-    rule: Each, sight: Sight, target: dict[str, Any], places: Places, at: str
-) -> Iterator[Lineage]:
+def apply_each(rule: Each, sight: Sight, target: dict[str, Any], places: Places, at: str) -> Iterator[Lineage]:
     here = f"{at}.{rule.path_text}"
-    items = [
-        item for item in sight.record.get(rule.child) or () if all(holds(test, item) for test in rule.only)
-    ]
+    items = [item for item in sight.record.get(rule.child) or () if all(holds(test, item) for test in rule.only)]
     for item in items[:1] if rule.first else items:
         inner = Sight(item, sight.record, sight.issues)
         leaf = rule.rules[0] if rule.rules and not rule.rules[0].path else None
@@ -189,9 +181,7 @@ def value_of(rule: Rule, sight: Sight) -> tuple[Any, dict[str, Any] | None]:
         case Constant():
             return rule.value, None
         case Derive():
-            return next(
-                (value for test, value in rule.choices if holds_in(sight, test)), rule.otherwise
-            ), None
+            return next((value for test, value in rule.choices if holds_in(sight, test)), rule.otherwise), None
         case Key():
             key = sight.get("$key")
             return (f"{rule.prefix}-{key}" if rule.prefix else key), None

@@ -14,20 +14,58 @@ from typing import Any
 from fhir_facade.definitions import definitions
 from fhir_facade.mapping.findings import Finding, nearest
 from fhir_facade.mapping.ir import (
-    Condition, Constant, Copy, Derive, Each, Key, MappingRules, Rule,
+    Codec,
+    Condition,
+    Constant,
+    Copy,
+    Derive,
+    Each,
+    Key,
+    MappingRules,
+    Rule,
 )  # fmt: skip
-from fhir_facade.mapping.kinds import Field, Kind, Kinds, Link
-from fhir_facade.mapping.load_kinds import unknown_keys
-from fhir_facade.mapping.load_values import CODED, coded, constant_value, identify, logical, refer
+from fhir_facade.mapping.kinds import PREFIX_LENGTH, Field, Kind, Kinds, Link
+from fhir_facade.mapping.load_values import coded, constant_value, identify, logical, refer
 from fhir_facade.mapping.paths import Resolved, resolve
+from fhir_facade.mapping.shapes import Shape, clean, empty, kept, missing_keys, repeated_keys, words_of
 from fhir_facade.mapping.source import Table
 from fhir_facade.mapping.vocabulary import Extension, Vocabulary
 
-FILE_KEYS = {"mapping", "version", "epj", "fhir", "profile", "meaning", "rules", "ignore"}
-ROW_KEYS = {
+FILE: Mapping[str, Shape] = {
+    "mapping": "text", "version": "text", "epj": "text", "fhir": "text", "profile": "text", "meaning": "text",
+    "rules": "rows", "ignore": "lookup",
+}  # fmt: skip
+TEXTS: tuple[str, ...] = (
     "epj", "fhir", "as", "system", "system-from", "systems", "version-from", "codes", "original", "to", "prefix",
-    "type", "type-system", "assigner", "assigner-system", "const", "derive", "in", "each", "key", "only", "when",
-    "rules",
+    "type", "type-system", "assigner", "assigner-system", "derive", "in", "each",
+)  # fmt: skip
+ROW: Mapping[str, Shape] = {
+    **dict.fromkeys(TEXTS, "text"),
+    "const": "any", "key": "texts", "only": "guards", "when": "guards", "rules": "rows",
+}  # fmt: skip
+TAKES: Mapping[str, frozenset[str]] = {
+    "a group": frozenset({"when", "rules"}),
+    "a list with rows": frozenset({"each", "fhir", "key", "only", "when", "rules"}),
+    "a constant": frozenset({"fhir", "const", "in", "when"}),
+    "a derived value": frozenset({"fhir", "derive", "in", "when"}),
+    "a plain value": frozenset({"epj", "fhir", "as", "when"}),
+    "as id": frozenset({"epj", "fhir", "as", "prefix", "when"}),
+    "a code": frozenset(
+        {"epj", "fhir", "as", "system", "system-from", "systems", "version-from", "codes", "original", "when"}
+    ),
+    "an identifier": frozenset(
+        {
+            "epj", "fhir", "as", "system", "system-from", "systems", "type-system", "assigner", "assigner-system",
+            "when",
+        }
+    ),
+    "a reference": frozenset({"epj", "fhir", "as", "to", "when"}),
+    "a logical reference": frozenset({"epj", "fhir", "as", "system", "type", "when"}),
+}  # fmt: skip
+"""Which keys each kind of row reads; another key there would be lost in silence, so it is a fault."""
+KINDS_OF_ROW: Mapping[str, str] = {
+    "id": "as id", "code": "a code", "coding": "a code", "concept": "a code", "identifier": "an identifier",
+    "reference": "a reference", "logical": "a logical reference",
 }  # fmt: skip
 CODECS: Mapping[str, tuple[str, ...]] = {
     "text": ("string", "markdown", "uri", "url", "canonical", "id", "code", "uuid", "oid"),
@@ -46,75 +84,93 @@ class Place:
         self.loader, self.kind, self.root, self.inside = loader, kind, root, inside
         listed = kind.children.get(child)
         item = loader.kinds[listed.records] if listed and listed.records else None
-        self.item_kind = item
+        self.item_kind, self.listed = item, listed
         self.fields: Mapping[str, Field] = item.fields if item else listed.fields if listed else kind.fields
         self.links: Mapping[str, Link] = item.links if item else listed.links if listed else kind.links
 
     def field(self, name: str, line: int) -> Field | None:
         """The field called `name` ("^name" is the enclosing record's); a finding when there is none."""
-        known = self.kind.fields if name.startswith("^") else self.fields
-        found = known.get(name.removeprefix("^"))
-        if found is None:
-            near = nearest(name, known)
-            self.loader.report(line, f"'{name}': {self.kind.name} has no field '{name}'{near}")
-        return found
+        outer, plain = name.startswith("^") or self.listed is None, name.removeprefix("^")
+        known = self.kind.fields if outer else self.fields
+        if plain not in known:
+            here = self.kind.name if outer else f"{self.kind.name}.{self.listed.name if self.listed else ''}"
+            self.loader.report(line, f"{here} has no field '{plain}'{nearest(plain, known)}")
+        return known.get(plain)
 
 
 class Loader:
-    """Reads one mapping file; `findings` collects what is wrong with it."""
+    """Reads one mapping file; `findings` collects what is wrong with it, `lost` the words of rows that are no use."""
 
     def __init__(self, file: str, kinds: Kinds, words: Vocabulary, prefixes: Mapping[tuple[str, str], str]) -> None:
         self.file, self.kinds, self.words, self.prefixes = file, kinds, words, prefixes
         self.findings: list[Finding] = []
+        self.lost: set[str] = set()
 
     def report(self, line: int, message: str) -> None:
         self.findings.append(Finding(self.file, line, message))
 
-    def load(self, table: Table) -> MappingRules | None:
+    def load(self, whole: Table) -> MappingRules | None:
         """Return the file's rules, or None when not even its head can be understood."""
-        self.findings += unknown_keys(self.file, table, FILE_KEYS, "a mapping file")
-        for needed in ("mapping", "epj", "fhir", "rules"):
-            if needed not in table:
-                self.report(table.line, f"'{needed}' is missing")
-                return None
-        kind_name, resource_type = str(table["epj"]), str(table["fhir"])
-        if kind_name not in self.kinds.by_name:
+        self.findings += repeated_keys(self.file, whole)
+        table = clean(self.file, whole, FILE, "a mapping file", self.findings)
+        head = ("mapping", "epj", "fhir", "rules")
+        self.findings += missing_keys(self.file, whole, head)
+        kind_name, resource_type = str(table.get("epj", "")), str(table.get("fhir", ""))
+        types = definitions().resource_types
+        if kind_name and kind_name not in self.kinds.by_name:
             self.report(table.at("epj"), f"no record kind '{kind_name}'{nearest(kind_name, self.kinds.by_name)}")
-            return None
-        if resource_type not in definitions().resource_types:
-            near = nearest(resource_type, definitions().resource_types)
-            self.report(table.at("fhir"), f"R4 has no resource type '{resource_type}'{near}")
+        if resource_type and resource_type not in types:
+            self.report(table.at("fhir"), f"R4 has no resource type '{resource_type}'{nearest(resource_type, types)}")
+        if kind_name not in self.kinds.by_name or resource_type not in types or not table.get("rules"):
             return None
         place = Place(self, self.kinds[kind_name], "", resource_type, None)
+        rules = self.rules(table["rules"], place, ())
         return MappingRules(
-            name=str(table["mapping"]),
+            name=str(table.get("mapping", "")),
             version=str(table.get("version", "")),
             kind=kind_name,
             resource_type=resource_type,
             profile=str(table.get("profile", "")),
-            rules=self.rules(table["rules"], place, ()),
-            ignored={name: str(why) for name, why in table.get("ignore", Table()).items()},
+            rules=rules,
+            ignored={name: str(why) for name, why in table.get("ignore", empty()).items()},
             file=self.file,
         )
 
     def rules(self, rows: Any, place: Place, when: tuple[Condition, ...]) -> tuple[Rule, ...]:
+        """The rules of some rows; what a faulty row speaks of is remembered, lest it be reported as missing too."""
         out: list[Rule] = []
         for row in rows:
             if not isinstance(row, Table):
-                self.report(getattr(row, "line", 1), "a row is a table such as {epj: ..., fhir: ...}")
+                self.report(getattr(row, "line", rows.line), "a row is a table such as {epj: ..., fhir: ...}")
+                self.lost |= words_of(row)
                 continue
-            self.findings += unknown_keys(self.file, row, ROW_KEYS, "a row")
-            rule: Rule | None
-            if "each" in row:
-                rule = self.each(row, place, when)
-                out += [rule] if rule else []
-            elif "when" in row and "rules" in row:
-                out += self.rules(row["rules"], place, when + self.guards(row["when"], place))
-            else:
-                own = self.guards(row["when"], place) if "when" in row else ()
-                rule = self.rule(row, place, when + own)
-                out += [rule] if rule else []
+            before = len(self.findings)
+            sound = clean(self.file, row, ROW, "a row", self.findings)
+            found = self.row(sound, place, when) if len(self.findings) == before else ()
+            if len(self.findings) > before and ("rules" not in row or not found):
+                self.lost |= words_of(row)
+            out += found
         return tuple(out)
+
+    def row(self, row: Table, place: Place, when: tuple[Condition, ...]) -> tuple[Rule, ...]:
+        """The rules of one row: one, or those of a group."""
+        when += self.guards(row["when"], place) if "when" in row else ()
+        if "each" in row:
+            rule: Rule | None = self.each(row, place, when)
+        elif "rules" in row:
+            if "when" not in row:
+                self.report(row.line, "'rules' in a row stands behind 'when' or 'each'")
+            self.takes(row, "a group")
+            return self.rules(row["rules"], place, when)
+        else:
+            rule = self.rule(row, place, when)
+        return (rule,) if rule else ()
+
+    def takes(self, row: Table, what: str) -> None:
+        """Report the keys of a row that this kind of row does not read."""
+        for key in row:
+            if key not in TAKES[what]:
+                self.report(row.at(key), f"'{key}' means nothing in a row that is {what}")
 
     def guards(self, spec: Table, place: Place) -> tuple[Condition, ...]:
         """`{field: [values]}`; no value means the field is present."""
@@ -134,21 +190,22 @@ class Loader:
 
     def each(self, row: Table, place: Place, when: tuple[Condition, ...]) -> Each | None:
         name = str(row["each"])
-        child = place.kind.children.get(name)
+        child = place.kind.children.get(name) if place.listed is None else None
         if child is None:
             near = nearest(name, place.kind.children)
-            self.report(row.at("each"), f"{place.kind.name} has no list '{name}'{near}")
+            why = "a list cannot stand in a list" if place.listed else f"{place.kind.name} has no list '{name}'{near}"
+            self.report(row.at("each"), why)
             return None
-        found = self.path(row, place) if "fhir" in row else None
-        if "fhir" in row and found is None:
-            return None
+        found = self.path(row, place)
         if found is None:
-            self.report(row.line, "'each' needs 'fhir'")
             return None
         inner = Place(self, place.kind, name, found.full, found.extension)
-        key = tuple(map(str, row["key"])) if isinstance(row.get("key"), list) else child.key
+        key = tuple(map(str, row["key"])) if "key" in row else child.key
+        for part in key if "key" in row else ():
+            inner.field(part, row.at("key"))
         only = self.guards(row["only"], inner) if "only" in row else ()
         if "rules" in row:
+            self.takes(row, "a list with rows")
             rules = self.rules(row["rules"], inner, ())
         else:  # the item itself is the value: one rule with an empty path
             leaf = self.rule(_leaf_row(row), Place(self, place.kind, name, place.root, place.inside), ())
@@ -160,26 +217,57 @@ class Loader:
         if found is None or ("epj" in row and not self.known(row, place)):
             return None
         datatype, at = found.element.types[0] if found.element.types else "", f"{self.file}:{row.line}"
-        kind = str(row.get("as", "")) or _natural(datatype, row)
         if "const" in row:
-            value = constant_value(self, row, row["const"], datatype, found)
+            self.takes(row, "a constant")
+            value = constant_value(self, row, "const", row["const"], datatype, found)
             return Constant(found.path, when, at, value) if value is not None else None
         if "derive" in row:
+            self.takes(row, "a derived value")
             return self.derive(row, place, found, datatype, when)
         if "epj" not in row:
             self.report(row.line, "a row needs 'epj', 'const', 'derive' or 'each'")
             return None
-        if kind == "id":
-            return Key(found.path, when, at, str(row.get("prefix", "")))
-        if kind in CODED and not (kind == "code" and "codes" not in row):
-            return coded(self, row, place, found, kind, when)
-        if kind == "identifier":
-            return identify(self, row, place, found, when)
-        if kind == "reference":
-            return refer(self, row, place, found, when)
-        if kind == "logical":
-            return logical(self, row, found, when)
-        return self.copy(row, place, found, kind, datatype, when)
+        kind = str(row.get("as", "")) or _natural(datatype, row)
+        if kind == "code" and "codes" not in row:
+            kind = "" if datatype == "code" else kind  # a field that already holds FHIR's own code
+        if kind not in ("", datatype, *KINDS_OF_ROW):
+            near = nearest(kind, {*KINDS_OF_ROW, datatype})
+            self.report(row.at("as"), f"no kind of row is called '{kind}' here{near}")
+            return None
+        self.takes(row, KINDS_OF_ROW.get(kind, "a plain value"))
+        return self.valued(row, place, found, kind, when)
+
+    def valued(self, row: Table, place: Place, found: Resolved, kind: str, when: tuple[Condition, ...]) -> Rule | None:
+        """The rule that puts a field's value at a path."""
+        if row["epj"] == "$key" and kind not in ("id", "reference"):
+            self.report(row.at("epj"), "$key is for 'as: id' and 'as: reference'")
+            return None
+        if kind not in KINDS_OF_ROW:
+            return self.copy(row, place, found, when)
+        if "|" in row["epj"]:
+            self.report(row.at("epj"), "only a plain value may name several fields")
+            return None
+        match kind:
+            case "id":
+                return self.key(row, found, when)
+            case "code" | "coding" | "concept":
+                return coded(self, row, place, found, kind, when)
+            case "identifier":
+                return identify(self, row, place, found, when)
+            case "reference":
+                return refer(self, row, place, found, when)
+            case "logical":
+                return logical(self, row, found, when)
+        return None
+
+    def key(self, row: Table, found: Resolved, when: tuple[Condition, ...]) -> Key | None:
+        prefix = str(row.get("prefix", ""))
+        if row["epj"] != "$key" or found.full.count(".") != 1 or not found.full.endswith(".id") or when:
+            self.report(row.line, "'as: id' makes the resource id: {epj: $key, fhir: id, as: id}")
+            return None
+        if not re.fullmatch("[A-Za-z0-9]*", prefix) or len(prefix) >= PREFIX_LENGTH:
+            self.report(row.at("prefix"), f"id prefix '{prefix}' is not up to {PREFIX_LENGTH - 1} letters and digits")
+        return Key(found.path, when, f"{self.file}:{row.line}", prefix)
 
     def known(self, row: Table, place: Place) -> bool:
         name = str(row["epj"])
@@ -187,50 +275,40 @@ class Loader:
             return True
         return all(place.field(part.strip(), row.at("epj")) for part in name.split("|"))
 
-    def copy(
-        self, row: Table, place: Place, found: Resolved, kind: str, datatype: str, when: tuple[Condition, ...]
-    ) -> Copy | None:
+    def copy(self, row: Table, place: Place, found: Resolved, when: tuple[Condition, ...]) -> Copy | None:
+        datatype = found.element.types[0] if found.element.types else ""
         names = tuple(part.strip() for part in str(row["epj"]).split("|"))
-        for name in names:
-            field = place.field(name, row.at("epj"))
-            codec = field.type if field and field.type != "code" else "text"
-            if datatype not in CODECS[codec] or (kind not in ("", datatype)):
-                self.report(
-                    row.line,
-                    f"field '{name}' is {field.type if field else '?'}{f' as {kind}' if kind else ''}, "
-                    f"but {found.full} is {datatype or 'an object'}",
-                )
+        types = [field.type for name in names if (field := place.field(name, row.at("epj")))]
+        codecs: list[Codec] = ["text" if each == "code" else each for each in types]
+        for name, each, codec in zip(names, types, codecs, strict=True):
+            if datatype not in CODECS[codec]:
+                self.report(row.line, f"field '{name}' is {each}, but {found.full} is {datatype or 'an object'}")
                 return None
-        first = place.field(names[0], row.at("epj"))
-        chosen = first.type if first and first.type != "code" else "text"
-        return Copy(found.path, when, f"{self.file}:{row.line}", names, chosen, datatype)
+        return Copy(found.path, when, f"{self.file}:{row.line}", names, codecs[0], datatype)
 
     def derive(
         self, row: Table, place: Place, found: Resolved, datatype: str, when: tuple[Condition, ...]
     ) -> Derive | None:
         """`value if field else value if field = 'x' else value`."""
         choices: list[tuple[Condition, Any]] = []
-        otherwise = None
-        for part in str(row["derive"]).split(" else "):
+        parts, line = str(row["derive"]).split(" else "), row.at("derive")
+        for place_in_line, part in enumerate(parts, 1):
             value, _, test = part.strip().partition(" if ")
-            constant = constant_value(self, row, value.strip(), datatype, found)
-            if not test:
-                otherwise = constant
-                continue
+            constant = constant_value(self, row, "derive", value.strip(), datatype, found)
             match = TEST(test.strip())
+            if not test and place_in_line == len(parts):
+                return Derive(found.path, when, f"{self.file}:{row.line}", tuple(choices), constant)
             if match is None:
-                self.report(row.at("derive"), f"'{test}' is no test; write: field, or field = 'code'")
+                self.report(line, f"'{test or part}' is no test; write: value if field, or value if field = 'code'")
                 return None
-            place.field(match[1], row.at("derive"))
+            place.field(match[1], line)
             choices.append((Condition(match[1], (match[2],) if match[2] is not None else ()), constant))
-        return Derive(found.path, when, f"{self.file}:{row.line}", tuple(choices), otherwise)
+        return Derive(found.path, when, f"{self.file}:{row.line}", tuple(choices), None)
 
 
 def _leaf_row(row: Table) -> Table:
     """The row that an `each` without rules stands for: the same row for one item."""
-    leaf = Table({name: value for name, value in row.items() if name not in ("each", "key", "only")})
-    leaf.line, leaf.lines, leaf.repeated = row.line, row.lines, []
-    return leaf
+    return kept(row, set(row) - {"each", "key", "only", "when"})
 
 
 def _natural(datatype: str, row: Table) -> str:

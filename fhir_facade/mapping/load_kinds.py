@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
-from fhir_facade.mapping.findings import Finding, MappingError, nearest
+from fhir_facade.mapping.findings import Finding, MappingError, finding, nearest
 from fhir_facade.mapping.kinds import ChildList, Field, FieldType, Kind, Kinds, Link, Required
+from fhir_facade.mapping.shapes import Shape, clean, empty, missing_keys, repeated_keys
 from fhir_facade.mapping.source import SourceError, Table, read
+from fhir_facade.terminology.lists import code_lists
 
 TYPES = ("text", "code", "integer", "date", "dateTime", "year")
 REQUIRED = {"": "no", "true": "always", "in-message": "in-message"}
-KIND_KEYS = {
-    "record", "meaning", "key", "parent", "npr", "version", "changed", "references", "fields", "children", "table",
+KIND: Mapping[str, Shape] = {
+    "record": "text", "meaning": "text", "key": "texts", "parent": "text", "npr": "lookup", "version": "text",
+    "changed": "text", "references": "tables", "fields": "tables", "children": "tables", "table": "text",
 }  # fmt: skip
-FIELD_KEYS = {"type", "list", "on", "required", "max", "digits", "npr", "meaning"}
-CHILD_KEYS = {"key", "element", "records", "meaning", "references", "fields"}
+FIELD: Mapping[str, Shape] = dict.fromkeys(
+    ("type", "list", "on", "required", "max", "digits", "npr", "meaning"), "text"
+)
+CHILD: Mapping[str, Shape] = {
+    "key": "texts", "element": "text", "records": "text", "meaning": "text", "references": "tables",
+    "fields": "tables",
+}  # fmt: skip
+LINK: Mapping[str, Shape] = {"to": "text", "fields": "texts"}
+NAME = re.compile(r"[A-Za-z]\w*").fullmatch
 
 
 def load_kinds(folder: Path) -> Kinds:
@@ -28,45 +40,37 @@ def load_kinds(folder: Path) -> Kinds:
         except SourceError as error:
             findings.append(Finding(error.file, error.line, error.message))
             continue
+        if kind is None:
+            continue
+        if kind.name in kinds:
+            findings.append(finding(kind.at, f"a second record file is called '{kind.name}'"))
         kinds[kind.name] = kind
-    for kind in kinds.values():
-        findings += _dangling(kind, kinds)
+    if not findings:  # else a name may be missing only because its file is faulty
+        for kind in kinds.values():
+            findings += _dangling(kind, kinds)
     if findings:
         raise MappingError(findings)
     return Kinds(_in_order(kinds))
 
 
-def unknown_keys(file: str, table: Table, allowed: set[str], what: str) -> list[Finding]:
-    """Findings for keys that the format does not have and for keys written twice."""
-    found = [
-        Finding(file, table.at(key), f"{what} has no key '{key}'{nearest(key, allowed)}")
-        for key in table
-        if key not in allowed
-    ]
-    return found + [Finding(file, line, f"key '{key}' is written twice") for key, line in table.repeated]
-
-
-def _kind(file: str, table: Table, findings: list[Finding]) -> Kind:
-    findings += unknown_keys(file, table, KIND_KEYS, "a record file")
-    for needed in ("record", "key", "fields"):
-        if needed not in table:
-            raise SourceError(file, table.line, f"'{needed}' is missing")
-    name = str(table["record"])
-    fields = _fields(file, table["fields"], findings)
-    key = tuple(map(str, table["key"]))
-    for part in key:
-        if part not in fields:
-            findings.append(Finding(file, table.at("key"), f"key names no field: '{part}'{nearest(part, fields)}"))
+def _kind(file: str, whole: Table, findings: list[Finding]) -> Kind | None:
+    findings += repeated_keys(file, whole)
+    table = clean(file, whole, KIND, "a record file", findings)
+    findings += missing_keys(file, whole, ("record", "key", "fields"))
+    name = str(table.get("record", ""))
+    fields = _fields(file, table.get("fields", empty()), findings)
+    key = tuple(map(str, table.get("key", ())))
+    findings += _not_fields(file, table.at("key"), "key", key, fields)
     npr = dict(table.get("npr", {}))
-    children = {
-        child: _child(file, child, spec, fields, findings) for child, spec in table.get("children", {}).items()
-    }
+    children = {child: _child(file, child, spec, fields, findings) for child, spec in table.get("children", {}).items()}
+    if not name or not key or not fields:
+        return None
     return Kind(
         name=name,
         key=key,
         fields=fields,
         children=children,
-        links=_links(file, table.get("references", Table()), set(fields), findings),
+        links=_links(file, table.get("references", empty()), fields, findings),
         parent=str(table.get("parent", "")),
         present_when=str(npr.pop("when", "")),
         elements={module: str(path) for module, path in npr.items()},
@@ -78,61 +82,79 @@ def _kind(file: str, table: Table, findings: list[Finding]) -> Kind:
     )
 
 
+def _not_fields(file: str, line: int, what: str, names: Iterable[str], known: Collection[str]) -> list[Finding]:
+    """Findings for names that are no fields."""
+    return [
+        Finding(file, line, f"{what} names no field: '{name}'{nearest(name, known)}")
+        for name in names
+        if name not in known
+    ]
+
+
 def _fields(file: str, table: Table, findings: list[Finding]) -> dict[str, Field]:
     return {name: _field(file, name, spec, table.at(name), findings) for name, spec in table.items()}
 
 
-def _field(file: str, name: str, spec: Any, line: int, findings: list[Finding]) -> Field:
-    if not isinstance(spec, Table):
-        findings.append(Finding(file, line, f"field '{name}' needs a table with at least 'type'"))
-        spec = Table()
-        spec.line, spec.lines, spec.repeated = line, {}, []
-    findings += unknown_keys(file, spec, FIELD_KEYS, "a field")
+def _field(file: str, name: str, whole: Table, line: int, findings: list[Finding]) -> Field:
+    spec = clean(file, whole, FIELD, "a field", findings)
     kind, required = str(spec.get("type", "text")), str(spec.get("required", ""))
+    listed, said = str(spec.get("list", "")), findings.append
+    if not NAME(name):
+        said(Finding(file, line, f"field '{name}': a name begins with a letter and has letters, digits, _"))
     if kind not in TYPES:
-        findings.append(Finding(file, line, f"field '{name}' has unknown type '{kind}'{nearest(kind, TYPES)}"))
+        said(Finding(file, spec.at("type"), f"field '{name}' has unknown type '{kind}'{nearest(kind, TYPES)}"))
     if required not in REQUIRED:
-        findings.append(Finding(file, line, f"'required' is true, in-message or left out, not '{required}'"))
-    if kind == "code" and not spec.get("list"):
-        findings.append(Finding(file, line, f"coded field '{name}' names no code list"))
+        said(Finding(file, spec.at("required"), f"'required' is true, in-message or left out, not '{required}'"))
+    if kind == "code" and not listed:
+        said(Finding(file, line, f"coded field '{name}' names no code list"))
+    if listed and listed not in code_lists():
+        said(Finding(file, spec.at("list"), f"no code list '{listed}'{nearest(listed, code_lists())}"))
     return Field(
         name=name,
         type=cast(FieldType, kind),
         required=cast(Required, REQUIRED.get(required, "no")),
-        code_list=str(spec.get("list", "")),
+        code_list=listed,
         judged_on=str(spec.get("on", "")),
-        max_length=int(spec.get("max", 0)),
-        digits=int(spec.get("digits", 0)),
+        max_length=_number(file, spec, "max", findings),
+        digits=_number(file, spec, "digits", findings),
         bindings=tuple(str(spec.get("npr", "")).split()),
         meaning=str(spec.get("meaning", "")),
         at=f"{file}:{line}",
     )
 
 
-def _links(file: str, table: Table, known: set[str], findings: list[Finding]) -> dict[str, Link]:
+def _number(file: str, spec: Table, key: str, findings: list[Finding]) -> int:
+    text = str(spec.get(key, "0"))
+    if re.fullmatch("[0-9]{1,6}", text):
+        return int(text)
+    findings.append(Finding(file, spec.at(key), f"'{key}' is a whole number, not '{text}'"))
+    return 0
+
+
+def _links(file: str, table: Table, known: Collection[str], findings: list[Finding]) -> dict[str, Link]:
     links = {}
-    for name, spec in table.items():
-        link = Link(name, str(spec["to"]), tuple(map(str, spec["fields"])), f"{file}:{table.at(name)}")
-        links[name] = link
-        for part in link.fields:
-            if part not in known:
-                findings.append(
-                    Finding(file, table.at(name), f"reference names no field: '{part}'{nearest(part, known)}")
-                )
+    for name, whole in table.items():
+        spec, line = clean(file, whole, LINK, "a reference", findings), table.at(name)
+        if gone := missing_keys(file, whole, LINK):
+            findings += gone
+        elif set(spec) == set(LINK):
+            links[name] = Link(name, str(spec["to"]), tuple(map(str, spec["fields"])), f"{file}:{line}")
+            findings += _not_fields(file, line, "reference", links[name].fields, known)
     return links
 
 
-def _child(file: str, name: str, spec: Table, above: dict[str, Field], findings: list[Finding]) -> ChildList:
-    findings += unknown_keys(file, spec, CHILD_KEYS, "a child list")
-    fields = _fields(file, spec.get("fields", Table()), findings)
-    for part in spec.get("key", ()):
-        if part not in fields:
-            findings.append(Finding(file, spec.at("key"), f"key names no field: '{part}'{nearest(part, fields)}"))
+def _child(file: str, name: str, whole: Table, above: dict[str, Field], findings: list[Finding]) -> ChildList:
+    spec = clean(file, whole, CHILD, "a child list", findings)
+    if "records" not in whole:
+        findings += missing_keys(file, whole, ("key", "fields"))
+    fields = _fields(file, spec.get("fields", empty()), findings)
+    key = tuple(map(str, spec.get("key", ())))
+    findings += _not_fields(file, spec.at("key"), "key", key, fields)
     return ChildList(
         name=name,
-        key=tuple(map(str, spec.get("key", ()))),
+        key=key,
         fields=fields,
-        links=_links(file, spec.get("references", Table()), set(fields) | set(above), findings),
+        links=_links(file, spec.get("references", empty()), {**above, **fields}, findings),
         element=str(spec.get("element", "")),
         records=str(spec.get("records", "")),
         meaning=str(spec.get("meaning", "")),
@@ -141,17 +163,31 @@ def _child(file: str, name: str, spec: Table, above: dict[str, Field], findings:
 
 
 def _dangling(kind: Kind, kinds: dict[str, Kind]) -> list[Finding]:
-    """References, parents and embedded lists that name a kind which no file describes."""
-    found = []
+    """References, parents, embedded lists and judging dates that name what no file describes."""
     links = [*kind.links.values(), *(link for child in kind.children.values() for link in child.links.values())]
     named = [(link.to, link.at) for link in links]
     named += [(child.records, child.at) for child in kind.children.values() if child.records]
     named += [(kind.parent, kind.at)] if kind.parent else []
-    for name, at in named:
-        if name not in kinds:
-            file, line = at.rsplit(":", 1)
-            found.append(Finding(file, int(line), f"no record kind '{name}'{nearest(name, kinds)}"))
-    return found
+    found = [finding(at, f"no record kind '{name}'{nearest(name, kinds)}") for name, at in named if name not in kinds]
+    for link in links:
+        if link.to in kinds and len(link.fields) != len(kinds[link.to].key):
+            key = ", ".join(kinds[link.to].key)
+            found.append(finding(link.at, f"reference '{link.name}' needs a field for each of {key}"))
+    return found + _judged_on(kind, kinds)
+
+
+def _judged_on(kind: Kind, kinds: dict[str, Kind]) -> list[Finding]:
+    """Findings for judging dates that neither the record, nor its list, nor what it refers to has."""
+    around = {name for link in kind.links.values() if link.to in kinds for name in kinds[link.to].fields}
+    around |= set(kind.fields)
+    lists = [(child.fields, around | set(child.fields)) for child in kind.children.values()]
+    return [
+        finding(field.at, f"'on' of '{field.name}' names no field: '{field.judged_on}'{near}")
+        for fields, known in [(kind.fields, around), *lists]
+        for field in fields.values()
+        if field.judged_on and field.judged_on not in known
+        for near in [nearest(field.judged_on, known)]
+    ]
 
 
 def _in_order(kinds: dict[str, Kind]) -> dict[str, Kind]:

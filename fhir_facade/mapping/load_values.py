@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from fhir_facade.definitions import definitions
@@ -10,10 +12,28 @@ from fhir_facade.mapping.findings import nearest
 from fhir_facade.mapping.ir import Coded, CodeMap, Condition, Identify, Logical, Refer, Shape, System
 from fhir_facade.mapping.paths import Resolved
 from fhir_facade.mapping.source import Table
+from fhir_facade.terminology.lists import by_system
 
 if TYPE_CHECKING:
     from fhir_facade.mapping.load import Loader, Place
 
+DATE = "[0-9]{4}(-[0-9]{2}(-[0-9]{2})?)?"
+PRIMITIVES: dict[str, str | None] = {
+    "boolean": "true|false",
+    "integer": "0|-?[1-9][0-9]{0,8}",
+    "unsignedInt": "0|[1-9][0-9]{0,8}",
+    "positiveInt": "[1-9][0-9]{0,8}",
+    "code": r"\S+( \S+)*",
+    "uri": r"\S+",
+    "url": r"\S+",
+    "canonical": r"\S+",
+    "date": DATE,
+    "dateTime": f"{DATE}|[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T[0-9:.]{{8,18}}(Z|[+-][0-9]{{2}}:[0-9]{{2}})",
+    "decimal": None,
+    "base64Binary": None,
+    "xhtml": None,
+}
+"""What the text of a constant looks like by datatype; None where no constant can be written."""
 CODED: dict[str, Shape] = {"code": "code", "coding": "Coding", "concept": "CodeableConcept"}
 When = tuple[Condition, ...]
 
@@ -21,24 +41,23 @@ When = tuple[Condition, ...]
 def coded(loader: Loader, row: Table, place: Place, found: Resolved, kind: str, when: When) -> Coded | None:
     """`as: code | coding | concept` with `system`, `system-from` + `systems`, or `codes`."""
     shape = CODED[kind]
-    if not _fits(loader, row, found, shape):
+    if not _fits(loader, row, found, shape) or not _one_source(loader, row, f"a {kind}", ("codes", "system")):
         return None
-    code_map = _named(loader, row, "codes", loader.words.code_maps)
-    table = _named(loader, row, "systems", loader.words.tables)
-    system = code_map.source if isinstance(code_map, CodeMap) else _system(loader, row, "system")
+    code_map: CodeMap | None = _named(loader, row, "codes", loader.words.code_maps)
+    table: Mapping[str, System] | None = _named(loader, row, "systems", loader.words.tables)
+    system = code_map.source if code_map else _system(loader, row, "system")
     if system is None and table is None:
-        if not {"system", "codes", "systems"} & set(row):
-            loader.report(row.line, f"a {kind} needs 'system', 'codes' or 'system-from' with 'systems'")
         return None
-    chooser, version = str(row.get("system-from", "")), str(row.get("version-from", ""))
-    for name in filter(None, (chooser, version)):
-        place.field(name, row.line)
     if shape == "code" and code_map is None:
         loader.report(row.line, f"{found.full} is a code: it needs 'codes'")
         return None
     original = str(row.get("original", ""))
     if original not in ("", "beside"):
         loader.report(row.at("original"), f"'original' is beside or left out, not '{original}'")
+    elif original and not code_map:
+        loader.report(row.at("original"), "without 'codes' the original is all there is: leave 'original' out")
+    if system:
+        _same_list(loader, row, place, system)
     return Coded(
         path=found.path,
         when=when,
@@ -46,46 +65,75 @@ def coded(loader: Loader, row: Table, place: Place, found: Resolved, kind: str, 
         field=str(row["epj"]),
         shape=shape,
         system=system,
-        system_field=chooser,
+        system_field=_field(loader, row, place, "system-from"),
         systems=table or {},
-        version_field=version,
+        version_field=_field(loader, row, place, "version-from"),
         code_map=code_map,
         original="beside" if original == "beside" else "",
     )
 
 
+def _same_list(loader: Loader, row: Table, place: Place, system: System) -> None:
+    """A field coded by one Volven list is not written as a code of another."""
+    field = place.field(str(row["epj"]), row.at("epj"))
+    written = by_system(system.uri)
+    if field and field.code_list and written and written.number != field.code_list:
+        at = row.at("codes" if "codes" in row else "system")
+        loader.report(at, f"field '{field.name}' is coded by list {field.code_list}, not by {written.number}")
+
+
 def identify(loader: Loader, row: Table, place: Place, found: Resolved, when: When) -> Identify | None:
     """`as: identifier` with `system`, or `system-from` + `systems`; `assigner` names the field of the giver."""
-    if not _fits(loader, row, found, "Identifier"):
+    if not _fits(loader, row, found, "Identifier") or not _one_source(loader, row, "an identifier", ("system",)):
         return None
-    table = _named(loader, row, "systems", loader.words.tables)
+    table: Mapping[str, System] | None = _named(loader, row, "systems", loader.words.tables)
     system = _system(loader, row, "system")
     if system is None and table is None:
-        loader.report(row.line, "an identifier needs 'system', or 'system-from' with 'systems'")
         return None
-    chooser, assigner = str(row.get("system-from", "")), str(row.get("assigner", ""))
-    for name in filter(None, (chooser, assigner)):
-        place.field(name, row.line)
+    if ("assigner" in row) != ("assigner-system" in row):
+        loader.report(row.line, "'assigner' and 'assigner-system' stand together")
+    if "type-system" in row and "systems" not in row:
+        loader.report(row.at("type-system"), "'type-system' stands with 'system-from' and 'systems'")
     return Identify(
         path=found.path,
         when=when,
         at=f"{loader.file}:{row.line}",
         field=str(row["epj"]),
         system=system,
-        system_field=chooser,
+        system_field=_field(loader, row, place, "system-from"),
         systems=table or {},
         type_system=_system(loader, row, "type-system"),
-        assigner_field=assigner,
+        assigner_field=_field(loader, row, place, "assigner"),
         assigner_system=_system(loader, row, "assigner-system"),
     )
+
+
+def _one_source(loader: Loader, row: Table, what: str, single: tuple[str, ...]) -> bool:
+    """Whether a row says exactly once where its system comes from: one of `single`, or system-from with systems."""
+    ways = [key for key in (*single, "systems") if key in row]
+    if len(ways) == 1 and ("systems" in row) == ("system-from" in row):
+        return True
+    loader.report(row.line, f"{what} needs one of {', '.join(map(repr, single))}, 'system-from' with 'systems'")
+    return False
+
+
+def _field(loader: Loader, row: Table, place: Place, key: str) -> str:
+    """The field that `key` names, "" when the row has no such key."""
+    name = str(row.get(key, ""))
+    if key in row:
+        place.field(name, row.at(key))
+    return name
 
 
 def refer(loader: Loader, row: Table, place: Place, found: Resolved, when: When) -> Refer | None:
     """`as: reference, to: Type`: the field closes a reference of the record kind, or is $key for an item itself."""
     if not _fits(loader, row, found, "Reference"):
         return None
-    target, name = str(row.get("to", "")), str(row["epj"])
-    if not _may_refer(loader, row, found, target):
+    if "to" not in row:
+        loader.report(row.line, "a reference needs 'to', the type of the resource")
+        return None
+    target, name = str(row["to"]), str(row["epj"])
+    if not _may_refer(loader, row, found, "to", target):
         return None
     if name == "$key":
         kind_name, link = (place.item_kind or place.kind).name, "key"
@@ -97,7 +145,7 @@ def refer(loader: Loader, row: Table, place: Place, found: Resolved, when: When)
         kind_name, link = closed.to, closed.name
     prefix = loader.prefixes.get((kind_name, target))
     if prefix is None:
-        loader.report(row.line, f"no mapping makes {target} of {kind_name}, so the reference would not resolve")
+        loader.report(row.at("to"), f"no mapping makes {target} of {kind_name}, so the reference would not resolve")
         return None
     return Refer(found.path, when, f"{loader.file}:{row.line}", name, link, target, prefix)
 
@@ -106,32 +154,52 @@ def logical(loader: Loader, row: Table, found: Resolved, when: When) -> Logical 
     """`as: logical, system: hpr, type: Practitioner`: an identifier where a literal reference cannot stand."""
     if not _fits(loader, row, found, "Reference"):
         return None
-    system, target = _system(loader, row, "system"), str(row.get("type", ""))
-    if system is None or not _may_refer(loader, row, found, target):
-        if "system" not in row:
-            loader.report(row.line, "a logical reference needs 'system' and 'type'")
+    if not {"system", "type"} <= set(row):
+        loader.report(row.line, "a logical reference needs 'system' and 'type'")
+        return None
+    system, target = _system(loader, row, "system"), str(row["type"])
+    fits = _may_refer(loader, row, found, "type", target)
+    if system is None or not fits:
         return None
     return Logical(found.path, when, f"{loader.file}:{row.line}", str(row["epj"]), system, target)
 
 
-def constant_value(loader: Loader, row: Table, spec: Any, datatype: str, found: Resolved) -> Any:
+def constant_value(loader: Loader, row: Table, key: str, spec: Any, datatype: str, found: Resolved) -> Any:
     """The JSON of a constant: text for primitives; [system, code] or a code of `in` for coded types."""
-    if datatype in ("Coding", "CodeableConcept"):
-        name, code = (str(spec[0]), str(spec[1])) if isinstance(spec, list) else (str(row.get("in", "")), str(spec))
-        system = loader.words.system(name)
-        if system is None:
-            loader.report(row.line, f"no system '{name}'{nearest(name, loader.words.systems)}")
-            return None
-        display = (system.displays or {}).get(code) or definitions().display(system.uri, code)
-        return coded_json("Coding" if datatype == "Coding" else "CodeableConcept", [(system.uri, code, display, None)])
-    if datatype == "boolean":
-        return str(spec) == "true"
-    if datatype in ("integer", "positiveInt", "unsignedInt"):
-        return int(spec)
-    if not datatype or not datatype[0].islower():
-        loader.report(row.line, f"{found.full} is {datatype or 'an object'}: it cannot be a constant")
+    pair = isinstance(spec, list) and len(spec) == 2 and all(isinstance(part, str) for part in spec)
+    coded_type = datatype in ("Coding", "CodeableConcept")
+    if not isinstance(spec, str) and not (pair and coded_type):
+        loader.report(row.at(key), f"'{key}' is a text, or [system, code] where a Coding or CodeableConcept stands")
         return None
-    return str(spec)
+    if coded_type:
+        return _constant_code(loader, row, key, [row.get("in", ""), spec] if isinstance(spec, str) else spec, datatype)
+    if "in" in row:
+        loader.report(row.at("in"), f"'in' names the system of a code, but {found.full} is {datatype}")
+        return None
+    fits = PRIMITIVES.get(datatype, r"\S(.|\n)*" if datatype[:1].islower() else None)
+    if fits is None:
+        loader.report(row.at(key), f"{found.full} is {datatype or 'an object'}: it cannot be a constant")
+        return None
+    if not re.fullmatch(fits, spec):
+        loader.report(row.at(key), f"'{spec}' is no {datatype}")
+        return None
+    if datatype == "boolean":
+        return spec == "true"
+    return int(spec) if datatype in ("integer", "positiveInt", "unsignedInt") else str(spec)
+
+
+def _constant_code(loader: Loader, row: Table, key: str, pair: list[str], datatype: str) -> Any:
+    name, code = map(str, pair)
+    system = loader.words.system(name)
+    if system is None:
+        line = row.at("in" if "in" in row else key)
+        loader.report(line, f"no system '{name}'{nearest(name, loader.words.system_names)}")
+        return None
+    if not code or (system.displays is not None and code not in system.displays):
+        loader.report(row.at(key), f"'{code}' is not in {name}{nearest(code, system.displays or ())}")
+        return None
+    display = (system.displays or {}).get(code) or definitions().display(system.uri, code)
+    return coded_json("Coding" if datatype == "Coding" else "CodeableConcept", [(system.uri, code, display, None)])
 
 
 def _fits(loader: Loader, row: Table, found: Resolved, datatype: str) -> bool:
@@ -139,17 +207,17 @@ def _fits(loader: Loader, row: Table, found: Resolved, datatype: str) -> bool:
         return True
     kind = row.get("as", datatype)
     is_now = " or ".join(found.element.types) or "an object"
-    loader.report(row.line, f"as {kind} makes {datatype}, but {found.full} is {is_now}")
+    loader.report(row.at("as"), f"as {kind} makes {datatype}, but {found.full} is {is_now}")
     return False
 
 
-def _may_refer(loader: Loader, row: Table, found: Resolved, target: str) -> bool:
-    allowed = found.element.targets
-    if target not in definitions().resource_types:
-        loader.report(row.line, f"R4 has no resource type '{target}'{nearest(target, definitions().resource_types)}")
+def _may_refer(loader: Loader, row: Table, found: Resolved, key: str, target: str) -> bool:
+    allowed, types = found.element.targets, definitions().resource_types
+    if target not in types:
+        loader.report(row.at(key), f"R4 has no resource type '{target}'{nearest(target, types)}")
         return False
     if allowed and target not in allowed and "Resource" not in allowed:
-        loader.report(row.line, f"'{found.full}' may not refer to {target} (only {', '.join(allowed)})")
+        loader.report(row.at(key), f"'{found.full}' may not refer to {target} (only {', '.join(allowed)})")
         return False
     return True
 
@@ -160,7 +228,7 @@ def _system(loader: Loader, row: Table, key: str) -> System | None:
     name = str(row[key])
     system = loader.words.system(name)
     if system is None:
-        loader.report(row.at(key), f"no system '{name}'{nearest(name, loader.words.systems)}")
+        loader.report(row.at(key), f"no system '{name}'{nearest(name, loader.words.system_names)}")
     return system
 
 
@@ -169,6 +237,7 @@ def _named(loader: Loader, row: Table, key: str, known: Any) -> Any:
         return None
     name = str(row[key])
     if name not in known:
-        loader.report(row.at(key), f"no {key} '{name}'{nearest(name, known)}")
+        what = {"codes": "code map", "systems": "table of systems"}[key]
+        loader.report(row.at(key), f"no {what} '{name}'{nearest(name, known)}")
         return None
     return known[name]

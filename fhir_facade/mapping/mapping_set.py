@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,10 +12,10 @@ from fhir_facade import __version__
 from fhir_facade.contracts import Record, Resource
 from fhir_facade.definitions import definitions
 from fhir_facade.mapping.check import check
-from fhir_facade.mapping.findings import Finding, MappingError
+from fhir_facade.mapping.findings import Finding, MappingError, finding
 from fhir_facade.mapping.interpret import Lineage, explain, interpret
-from fhir_facade.mapping.ir import Copy, MappingRules, Step
-from fhir_facade.mapping.kinds import PREFIX_LENGTH, Kind, Kinds
+from fhir_facade.mapping.ir import Copy, Key, MappingRules, Step
+from fhir_facade.mapping.kinds import Kind, Kinds
 from fhir_facade.mapping.load import Loader, mapping_files
 from fhir_facade.mapping.load_kinds import load_kinds
 from fhir_facade.mapping.source import SourceError, Table, read
@@ -117,6 +117,8 @@ def load_mapping_set(folder: Path) -> MappingSet:
     findings: list[Finding] = []
     kinds = load_kinds(folder / "records")
     words = load_vocabulary(folder, findings)
+    if findings:  # rows that name what is faulty there would seem faulty too
+        raise MappingError(findings)
     tables: dict[Path, Table] = {}
     for path in mapping_files(folder):
         try:
@@ -124,6 +126,10 @@ def load_mapping_set(folder: Path) -> MappingSet:
         except SourceError as error:
             findings.append(Finding(error.file, error.line, error.message))
     prefixes = {target: prefix for table in tables.values() for target, prefix in _targets(table)}
+    for path in mapping_files(folder):  # a file that is faulty itself does not make every reference to it faulty
+        record, resource, _ = path.name.split(".")
+        named = [name for name in definitions().resource_types if name.lower() == resource]
+        prefixes |= {(record, name): "" for name in named if (record, name) not in prefixes}
     digest = _digest(folder)
     mappings: dict[str, CompiledMapping] = {}
     for path, table in tables.items():
@@ -132,24 +138,26 @@ def load_mapping_set(folder: Path) -> MappingSet:
         findings += loader.findings
         if rules is None:
             continue
-        findings += check(rules, kinds, table) if not loader.findings else []
-        prefix = next(
-            (rule.prefix for rule in rules.rules if hasattr(rule, "prefix") and rule.path_text == "id"), ""
-        )
-        if len(prefix) >= PREFIX_LENGTH:
-            findings.append(
-                Finding(path.name, table.line, f"id prefix '{prefix}' is longer than {PREFIX_LENGTH - 1}")
-            )
-        if rules.name in mappings:
-            findings.append(
-                Finding(path.name, table.at("mapping"), f"a second mapping is called '{rules.name}'")
-            )
+        findings += check(rules, kinds, table, loader.lost)
+        prefix = next((rule.prefix for rule in rules.rules if isinstance(rule, Key)), "")
+        findings += _clash(rules, prefix, mappings.values(), table)
         hash8 = hashlib.sha256(f"{digest}{rules.name}".encode()).hexdigest()[:8]
         kind = kinds[rules.kind]
         mappings[rules.name] = CompiledMapping(_with_meta(rules, kind, hash8), kind, hash8, prefix)
     if findings:
         raise MappingError(findings)
     return MappingSet(kinds, words, mappings, digest)
+
+
+def _clash(rules: MappingRules, prefix: str, others: Iterable[CompiledMapping], table: Table) -> Iterator[Finding]:
+    """Two mappings differ in name, and for one resource type in id prefix: it says which of them an id belongs to."""
+    for other in others:
+        if other.name == rules.name:
+            said = f"a second mapping is called '{rules.name}'"
+            yield Finding(rules.file, table.at("mapping"), said)
+        elif (other.resource_type, other.id_prefix) == (rules.resource_type, prefix):
+            for key in [rule for rule in rules.rules if isinstance(rule, Key)]:
+                yield finding(key.at, f"id prefix '{prefix}' of {rules.resource_type} belongs to {other.rules.file}")
 
 
 def _targets(table: Table) -> list[tuple[tuple[str, str], str]]:
@@ -161,7 +169,7 @@ def _targets(table: Table) -> list[tuple[tuple[str, str], str]]:
 def _digest(folder: Path) -> str:
     """SHA-256 over every mapping file, the R4 table and the engine's version: what a rendering depends on."""
     digest = hashlib.sha256(f"{__version__} {definitions().source.get('sha256')}".encode())
-    for path in sorted(folder.rglob("*.yaml")):
+    for path in sorted(path for path in folder.rglob("*.yaml") if path.is_file()):
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 
@@ -178,9 +186,7 @@ def _with_meta(rules: MappingRules, kind: Kind, hash8: str) -> MappingRules:
         "integer",
         f"-{hash8}",
     )
-    changed = Copy(
-        (meta, Step("lastUpdated", False)), (), f"{rules.file}:1", (kind.changed,), "text", "instant"
-    )
+    changed = Copy((meta, Step("lastUpdated", False)), (), f"{rules.file}:1", (kind.changed,), "text", "instant")
     return MappingRules(
         name=rules.name, version=rules.version, kind=rules.kind, resource_type=rules.resource_type,
         profile=rules.profile, rules=(*rules.rules, version, changed), ignored=rules.ignored, file=rules.file,

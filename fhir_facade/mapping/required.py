@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from fhir_facade.definitions import definitions
-from fhir_facade.mapping.findings import Finding, finding
+from fhir_facade.mapping.findings import Finding, finding, nearest
 from fhir_facade.mapping.ir import (
     Constant,
     Copy,
@@ -21,10 +21,13 @@ from fhir_facade.mapping.ir import (
 from fhir_facade.mapping.kinds import Field, Kind, Kinds
 
 
-def required(mapping: MappingRules, kind: Kind, kinds: Kinds) -> Iterator[Finding]:
-    """Findings for required elements that no row makes, or that only rows with absent values make."""
+def required(mapping: MappingRules, kind: Kind, kinds: Kinds, lost: Collection[str] = ()) -> Iterator[Finding]:
+    """Findings for required elements that no row makes, or that only rows with absent values make.
+
+    `lost` are the words of rows that were refused: an element that they speak of is not missed as well.
+    """
     first = mapping.rules[0].at if mapping.rules else f"{mapping.file}:1"
-    root = Object(mapping.rules, mapping.resource_type, _always(kind.fields), first, nested=False)
+    root = Object(mapping.rules, mapping.resource_type, _always(kind.fields), first, lost, nested=False)
     yield from _walk(root, kind, kinds)
 
 
@@ -36,7 +39,13 @@ class Object:
     where: str
     always: Mapping[str, bool]
     at: str
+    lost: Collection[str]
     nested: bool = True
+
+
+def spoken_of(name: str, words: Collection[str]) -> bool:
+    """Whether a name is among words, or so like one that it may be meant."""
+    return name in words or bool(nearest(name, words))
 
 
 def _always(fields: Mapping[str, Field]) -> dict[str, bool]:
@@ -53,15 +62,13 @@ def _walk(here: Object, kind: Kind, kinds: Kinds) -> Iterator[Finding]:
         if element is None or element.min < 1 or name == "url" or _other_choice(here.where, name, by_name):
             continue
         own = by_name.get(name, [])
+        if spoken_of(name, here.lost):
+            continue
         if not own:
             yield finding(here.at, f"required element {here.where}.{name} is made by no row")
-        elif not any(_made(rule, here.always) for rule in own) and not (
-            here.nested and _alone(own, here.rules)
-        ):
+        elif not any(_made(rule, here.always) for rule in own) and not (here.nested and _alone(own, here.rules)):
             names = ", ".join(sorted({field for rule in own for field in fields_of(rule)})) or "a guard"
-            yield finding(
-                own[0].at, f"required element {here.where}.{name} may be missing: {names} can be absent"
-            )
+            yield finding(own[0].at, f"required element {here.where}.{name} may be missing: {names} can be absent")
     for inner in _inside(here, kind, kinds):
         yield from _walk(inner, kind, kinds)
 
@@ -73,12 +80,12 @@ def _inside(here: Object, kind: Kind, kinds: Kinds) -> Iterator[Object]:
         if isinstance(rule, Each) and rule.rules and rule.rules[0].path and len(rule.path) == 1:
             child = kind.children.get(rule.child)
             item = kinds[child.records].fields if child and child.records else child.fields if child else {}
-            yield Object(rule.rules, f"{here.where}.{rule.path[0].name}", _always(item), rule.at)
+            yield Object(rule.rules, f"{here.where}.{rule.path[0].name}", _always(item), rule.at, here.lost)
         elif len(rule.path) > 1:
             groups.setdefault((rule.path[0].name, rule.path[0].label), []).append(rule)
     for (name, _), group in groups.items():
         shorter = tuple(replace(rule, path=rule.path[1:]) for rule in group)
-        yield Object(shorter, f"{here.where}.{name}", here.always, group[0].at)
+        yield Object(shorter, f"{here.where}.{name}", here.always, group[0].at, here.lost)
 
 
 def _sure(rule: Rule, always: Mapping[str, bool]) -> bool:

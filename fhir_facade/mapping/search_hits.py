@@ -113,18 +113,14 @@ def _match(parameter: SearchParameter, names: tuple[str, ...], line: Flat) -> Hi
                 return Hit(rule, line.hit.each, rest[0])
             return line.hit if not rest and isinstance(rule, Copy) else None
         case "string":
-            return (
-                line.hit if isinstance(rule, Copy) and rule.datatype == "string" and len(rest) <= 1 else None
-            )
+            return line.hit if isinstance(rule, Copy) and rule.datatype == "string" and len(rest) <= 1 else None
         case "token":
             if isinstance(rule, Copy):
                 return line.hit if rule.codec == "text" and rest in ((), ("value",)) else None
             coded = isinstance(rule, Coded | Constant | Derive | Identify | Key)
             return line.hit if coded and rest in ((), ("coding",)) else None
         case "reference":
-            may = isinstance(rule, Refer | Logical) and (
-                not parameter.targets or rule.to in parameter.targets
-            )
+            may = isinstance(rule, Refer | Logical) and (not parameter.targets or rule.to in parameter.targets)
             return line.hit if may and not rest else None
         case _:
             return None
@@ -135,9 +131,7 @@ def _passes(parameter: SearchParameter, line: Flat, flat: list[Flat]) -> bool:
     for element, member, value in parameter.filters:
         where = (*element.split("."), member)
         beside = [other for other in flat if other.names == where and other.label == line.label]
-        if not any(
-            isinstance(other.hit.rule, Constant) and other.hit.rule.value == value for other in beside
-        ):
+        if not any(isinstance(other.hit.rule, Constant) and other.hit.rule.value == value for other in beside):
             return False
     return True
 

@@ -16,9 +16,7 @@ from fhir_facade.mapping.codecs import OSLO, Unusable, oslo_time
 from fhir_facade.outcome import Issue, Refused
 
 PREFIXES = ("eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap")
-DATE = re.compile(
-    r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(\.\d+)?)?(Z|[+-]\d\d:\d\d)?)?)?)?"
-).fullmatch
+DATE = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(\.\d+)?)?(Z|[+-]\d\d:\d\d)?)?)?)?").fullmatch
 EXAMPLES: Mapping[str, str] = {
     "date": "ge2024-01-31",
     "token": "urn:oid:2.16.578.1.12.4.1.1.8406|3",
@@ -45,9 +43,7 @@ def date_value(parameter: str, text: str) -> tuple[str, Range]:
     prefix, rest = (text[:2], text[2:]) if text[:2] in PREFIXES else ("eq", text)
     span = date_range(rest.replace(" ", "+"))
     if span is None:
-        raise invalid(
-            parameter, "date", "dates are YYYY, YYYY-MM, YYYY-MM-DD or YYYY-MM-DDThh:mm[:ss][Z|+hh:mm]"
-        )
+        raise invalid(parameter, "date", "dates are YYYY, YYYY-MM, YYYY-MM-DD or YYYY-MM-DDThh:mm[:ss][Z|+hh:mm]")
     return prefix, span
 
 

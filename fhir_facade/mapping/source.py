@@ -53,23 +53,40 @@ def read(path: Path) -> Table:
     """Return the file's top table; SourceError when it is no YAML table."""
     try:
         node = yaml.compose(path.read_text("utf-8"), Loader=Loader)
+        tree = _convert(node, set()) if node is not None else None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceError(path.name, 1, f"cannot be read as UTF-8 text: {type(error).__name__}") from None
+    except RecursionError:
+        raise SourceError(path.name, 1, "nested too deeply") from None
+    except Repeated as error:
+        raise SourceError(path.name, error.line, "anchors and aliases are not used here") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         raise SourceError(
             path.name, mark.line + 1 if mark else 1, f"not YAML: {getattr(error, 'problem', error)}"
         ) from None
-    tree = _convert(node) if node is not None else None
     if not isinstance(tree, Table):
         raise SourceError(path.name, 1, "a table of keys is expected")
     return tree
 
 
-def _convert(node: Any) -> Any:
+class Repeated(Exception):
+    """A node that stands in the tree twice, by an alias: it could grow without end."""
+
+    def __init__(self, line: int) -> None:
+        super().__init__()
+        self.line = line
+
+
+def _convert(node: Any, seen: set[int]) -> Any:
     line = node.start_mark.line + 1
+    if id(node) in seen:
+        raise Repeated(line)
+    seen.add(id(node))
     if isinstance(node, yaml.ScalarNode):
         return Text(node.value, line)
     if isinstance(node, yaml.SequenceNode):
-        rows = Rows(_convert(child) for child in node.value)
+        rows = Rows(_convert(child, seen) for child in node.value)
         rows.line = line
         return rows
     table = Table()
@@ -78,6 +95,6 @@ def _convert(node: Any) -> Any:
         name, key_line = str(key.value), key.start_mark.line + 1
         if name in table:
             table.repeated.append((name, key_line))
-        table[name] = _convert(value)
+        table[name] = _convert(value, seen)
         table.lines[name] = key_line
     return table

@@ -7,10 +7,10 @@ one that knows no issues, and one that tells them, which is called when the firs
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, assert_never
+from operator import itemgetter
+from typing import assert_never
 
 import orjson
 
@@ -18,21 +18,52 @@ from fhir_facade.contracts import Record
 from fhir_facade.emit import Source
 from fhir_facade.mapping.codecs import OFFSETS, identifier_json
 from fhir_facade.mapping.fragments import (
-    Fragments, Frame, HasIssues, Items, Tails, coded, copied, logical, member_frame, referring,
-)  # fmt: skip
+    Fragments,
+    Frame,
+    HasIssues,
+    Items,
+    Render,
+    Tails,
+    coded,
+    copied,
+    filling_in,
+    logical,
+    member_frame,
+    referring,
+)
 from fhir_facade.mapping.ir import (
-    Coded, Condition, Constant, Copy, Derive, Each, Identify, Key, Logical, MappingRules, Refer, Rule, carries_nothing,
-    fields_of,
-)  # fmt: skip
-from fhir_facade.mapping.tree import Leaf, Loop, Member, Node, build
+    Coded,
+    Condition,
+    Constant,
+    Copy,
+    Derive,
+    Each,
+    Identify,
+    Key,
+    Logical,
+    MappingRules,
+    Refer,
+    Rule,
+)
+from fhir_facade.mapping.pieces import (
+    EMPTY,
+    Piece,
+    Scope,
+    around,
+    bracketed,
+    few_values,
+    is_fixed,
+    is_simple,
+    merged,
+    shown,
+    sole,
+)
+from fhir_facade.mapping.tree import Leaf, Loop, Node, build
 from fhir_facade.outcome import Issue
 
-Render = Callable[[Record, list[Issue]], bytes]
-Piece = tuple[bytes | str, str]
-"""Bytes that are always the same, or the Python expression of bytes; and the line of the mapping behind it."""
+__all__ = ["Render", "compile_to_bytes"]
 
-EMPTY = "b''"
-_is_simple = re.compile(r"[\w.]+(\[.+\]|\(.+\))?").fullmatch
+OFFSET_OF = OFFSETS.get
 
 
 def compile_to_bytes(mapping: MappingRules) -> Render:
@@ -51,18 +82,24 @@ def _write(mapping: MappingRules, tell: Render | None) -> Render:
     """The fast function, which goes to `tell` when there are issues; or, without it, the one that tells them."""
     name = f"{mapping.kind}_to_{mapping.resource_type.lower()}_bytes"
     source = Source()
-    source.names |= {"dumps": orjson.dumps, "join": b"".join, "HasIssues": HasIssues, "tell_issues": tell}
     writer = Writer(source, tells=tell is None)
     with source.block(f"def {name}(record, issues):"):
-        source.line("g = record.get")
         if tell is None:
+            source.line("g = record.get")
             writer.resource(mapping)
-        else:
-            with source.block("try:"):
-                writer.resource(mapping)
-            with source.block("except HasIssues:"):
-                source.line("return tell_issues(record, issues)")
-    return source.compile(name, f"{mapping.name} to bytes{', telling issues' if tell is None else ''}")
+            return source.compile(name, f"{mapping.name} to bytes, telling issues")
+        with source.block("try:"):
+            place = writer.hold()
+            writer.resource(mapping)
+            writer.fill(place, f"{writer.scopes[0].target} = {source.bind('fields', writer.scopes[0].getter)}(record)")
+        with source.block("except KeyError:"):
+            source.line("return fill_in(record, issues)")
+        with source.block("except HasIssues:"):
+            source.line("return tell_issues(record, issues)")
+    source.names |= {"HasIssues": HasIssues, "tell_issues": tell}
+    fast = source.compile(name, f"{mapping.name} to bytes")
+    source.names["fill_in"] = filling_in(tuple(writer.scopes[0].names), writer.lists, fast, tell)
+    return fast
 
 
 class Writer:
@@ -70,7 +107,10 @@ class Writer:
 
     def __init__(self, source: Source, *, tells: bool) -> None:
         self.source, self.tells = source, tells
-        self.get, self.around = "g", "g"
+        source.names |= {"dumps": orjson.dumps, "join": b"".join}
+        self.gets = ["g"]  # in the telling function: what reads the record, and inside loops the item
+        self.scopes = [Scope("r")]  # in the fast one
+        self.lists: dict[str, tuple[str, ...]] = {}  # which fields of list items are read
 
     def resource(self, mapping: MappingRules) -> None:
         node = build(mapping.rules, mapping.resource_type)
@@ -97,7 +137,7 @@ class Writer:
                 assert_never(item)
 
     def object(self, node: Node, frame: Frame) -> list[Piece]:
-        """An object, or nothing when nothing in it carries data. One with a single value is that value in a wider frame."""
+        """An object, or nothing when nothing in it carries data; one with a single value is it, framed wider."""
         opening = b'{"url":' + orjson.dumps(node.url) if node.url else b"{"
         alone = sole(node)
         if alone is not None:
@@ -107,15 +147,15 @@ class Writer:
             return self.array(member.items, wide) if member.many else self.item(member.items[0], wide)
         var = self.source.fresh("o")
         lists = self.data(node, var)
+        late = self.constants(node, lists) if not lists else []
+        if not lists and all(isinstance(text, bytes) for text, _ in late):
+            tail = b"".join(text for text, _ in late if isinstance(text, bytes))
+            return bracketed(var, frame.head + opening, tail + b"}" + frame.tail, cut=not node.url)
+        whole = self.source.fresh("o")
+        self.source.line(f"{whole} = {EMPTY}")
         with self.source.block(f"if {' or '.join([var, *lists.values()])}:"):
-            late = self.constants(node, lists)
-            if any(isinstance(value, str) for value, _ in late):
-                self.joined(f"{var} =", [(var, ""), *late])
-                late = []
-            tail = b"".join(value for value, _ in late if isinstance(value, bytes)) + b"}" + frame.tail
-            cut = "" if node.url else "[1:]"
-            self.source.line(f"{var} = {frame.head + opening!r} + {var}{cut} + {tail!r}")
-        return [(var, "")]
+            self.joined(f"{whole} =", [(var, ""), *(late or self.constants(node, lists))])
+        return bracketed(whole, frame.head + opening, b"}" + frame.tail, cut=not node.url)
 
     def data(self, node: Node, var: str) -> dict[str, str]:
         """Put the members that carry data into `var`; return, by name, lists that constants are to be added to."""
@@ -161,45 +201,72 @@ class Writer:
         else:
             var = self.source.fresh("a")
             self.joined(f"{var} =", pieces)
-        with self.source.block(f"if {var}:"):
-            self.source.line(f"{var} = {frame.head + b'['!r} + {var}[1:] + {b']' + frame.tail!r}")
-        return [(var, "")]
+        return bracketed(var, frame.head + b"[", b"]" + frame.tail, cut=True)
 
     def loop(self, loop: Loop, frame: Frame) -> list[Piece]:
-        rule, outer, fresh = loop.rule, self.get, self.source.fresh
-        var, items, item, get = fresh("a"), fresh("items"), fresh("item"), fresh("g")
+        rule, children = loop.rule, self.read(loop.rule.child)
+        few = () if self.tells or rule.first or rule.only else tuple(few_values(loop))
+        if few:
+            known = self.source.bind(f"known_{rule.child}", self.items_table(loop, few, frame).__getitem__)
+            fields = self.source.bind(f"fields_{rule.child}", itemgetter(*few))
+            self.reads_items(rule, few)
+            tests = " and ".join([children, *map(self.test, rule.when)])
+            return [(f"join(map({known}, map({fields}, {children}))) if {tests} else {EMPTY}", rule.at)]
+        var, items = self.source.fresh("a"), self.source.fresh("items")
         self.source.line(f"{var} = {EMPTY}")
-        tests = [f"({items} := {outer}({rule.child!r}))", *map(self.test, rule.when)]
-        with self.source.block(f"if {' and '.join(tests)}:", rule.at):
-            if not rule.first:
-                self.source.line(f"{var} = []")
-            with self.source.block(f"for {item} in {items}:"):
-                self.source.line(f"{get} = {item}.get")
-                self.get = get
-                with self.guarded(rule.only):
-                    self.joined(f"{var} =" if rule.first else f"{var}.append", self.body(loop, frame))
-                    if rule.first:
-                        self.source.line("break")
-                self.get = outer
-            if not rule.first:
-                self.source.line(f"{var} = join({var})")
+        tests = " and ".join([f"({items} := {children})", *map(self.test, rule.when)])
+        with self.source.block(f"if {tests}:", rule.at):
+            self.each(loop, var, items, frame)
         return [(var, "")]
 
-    def body(self, loop: Loop, frame: Frame) -> list[Piece]:
-        """One item of a list. Where its values are few, so are the items, and they are looked up whole."""
-        few = few_values(loop)
-        if self.tells or len(few) < 2:
-            return self.item(loop.body, frame)
+    def each(self, loop: Loop, var: str, items: str, frame: Frame) -> None:
+        """The loop itself; `var` becomes the items, joined, or the first of them."""
+        rule, source = loop.rule, self.source
+        if not rule.first:
+            source.line(f"{var} = []")
+        place = self.hold()
+        self.gets.append(source.fresh("g"))
+        self.scopes.append(Scope(source.fresh("item")))
+        with source.block(""):
+            source.lines.pop()
+            if self.tells:
+                source.line(f"{self.gets[-1]} = item.get")
+            with self.guarded(rule.only):
+                self.joined(f"{var} =" if rule.first else f"{var}.append", self.item(loop.body, frame))
+                if rule.first:
+                    source.line("break")
+        self.gets.pop()
+        scope = self.scopes.pop()
+        if not rule.first:
+            source.line(f"{var} = join({var})")
+        if self.tells or not scope.names:
+            self.fill(place, f"for item in {items}:")
+            return
+        fields = source.bind(f"fields_{rule.child}", scope.getter)
+        target = scope.target if len(scope.names) > 1 else scope.target.strip("()")
+        self.fill(place, f"for {target} in map({fields}, {items}):")
+        self.reads_items(rule, tuple(scope.names))
+
+    def reads_items(self, rule: Each, fields: tuple[str, ...]) -> None:
+        if len(self.scopes) == 1:
+            self.lists[rule.child] = (*self.lists.get(rule.child, ()), *fields)
+
+    def items_table(self, loop: Loop, few: tuple[str, ...], frame: Frame) -> Items:
+        """Where the values of items are few, so are the items: they are looked up whole, and rendered by a function."""
         source = Source()
         writer = Writer(source, tells=True)
-        source.names |= {"dumps": orjson.dumps, "join": b"".join}
         name = f"{loop.rule.child}_item"
         with source.block(f"def {name}(g, issues):"):
-            writer.around = ""
             writer.joined("return", writer.item(loop.body, frame))
-        made = source.compile(name, f"{loop.rule.at} item to bytes")
-        known = self.source.bind(f"known_{loop.rule.child}", Items(tuple(few), made))
-        return [(f"{known}[{', '.join(map(self.read, few))}]", "")]
+        return Items(few, source.compile(name, f"{loop.rule.at} item to bytes"))
+
+    def hold(self) -> int:
+        """Keep a line free, to be filled when it is known what it must say."""
+        self.source.line("...")
+        return len(self.source.lines) - 1
+
+    def fill(self, place: int, text: str) -> None:
+        self.source.lines[place] = self.source.lines[place].replace("...", text)
 
     def joined(self, target: str, pieces: list[Piece]) -> None:
         """Write `target` and the concatenation of the pieces: `o1 =`, `return` or `a1.append`."""
@@ -214,7 +281,7 @@ class Writer:
         with self.source.block(f"{target}{head}"):
             for place, (text, at) in enumerate(pieces):
                 term = shown(text)
-                if few and isinstance(text, str) and not _is_simple(text):
+                if few and isinstance(text, str) and not is_simple(text):
                     term = f"({text})"
                 self.source.line(f"{'+ ' if few and place else ''}{term}{'' if few else ','}", at)
         self.source.line(tail)
@@ -230,12 +297,19 @@ class Writer:
         return f"{value} in {condition.values!r}" if condition.values else f"{value} is not None"
 
     def read(self, field: str) -> str:
-        return f"{self.around}({field[1:]!r})" if field.startswith("^") else f"{self.get}({field!r})"
+        """The expression of a field; "^name" is one of the record around a list item."""
+        outer = field.startswith("^")
+        field = field.removeprefix("^")
+        if self.tells:
+            return f"{self.gets[-2 if outer else -1]}({field!r})"
+        return self.scopes[-2 if outer else -1].read(field)
 
     def look_up(self, table: Fragments, key: str) -> str:
         """The fragment of a value; the telling function says what is wrong with it."""
         name = self.source.bind("known" if table.kept else "odd", table)
-        return f"{name}.told({key}, issues)" if self.tells else f"{name}[{key}]"
+        if self.tells:
+            return f"{name}.told({key}, issues)"
+        return f"{EMPTY} if {key} is None else {name}[{key}]" if key.isidentifier() and table.kept else f"{name}[{key}]"
 
     def leaf(self, rule: Rule, frame: Frame) -> list[Piece]:
         if not rule.when:
@@ -257,9 +331,9 @@ class Writer:
             case Refer():
                 target = f"{rule.to}/{rule.prefix + '-' if rule.prefix else ''}".encode()
                 wide = frame.around(b'{"reference":"' + target, b'"}')
-                if self.get != self.around and rule.link != "key":  # many list items point at the same
+                if len(self.scopes) > 1 and rule.link != "key":  # many list items point at the same
                     return [(self.look_up(Fragments(frame, referring(rule)), self.read("$" + rule.link)), rule.at)]
-                return [self.present(self.read("$" + rule.link), around(wide, "v.encode()"), rule)]
+                return [self.present(self.read("$" + rule.link), lambda v: around(wide, f"{v}.encode()"), rule)]
             case Copy():
                 return [self.copy(rule, frame)]
             case Coded():
@@ -277,9 +351,11 @@ class Writer:
             case _:
                 assert_never(rule)
 
-    def present(self, read: str, text: str, rule: Rule) -> Piece:
-        """The expression of a value that may be absent; it is called v in `text`."""
-        return f"{EMPTY} if (v := {read}) is None else {text}", rule.at
+    def present(self, read: str, text: Callable[[str], str], rule: Rule) -> Piece:
+        """The expression of a value that may be absent."""
+        if read.isidentifier():
+            return f"{EMPTY} if {read} is None else {text(read)}", rule.at
+        return f"{EMPTY} if (v := {read}) is None else {text('v')}", rule.at
 
     def identify(self, rule: Identify, frame: Frame) -> Piece:
         """Identifiers are mostly unique: written in place when their system is fixed, else through the dict form."""
@@ -290,11 +366,11 @@ class Writer:
             if rule.assigner_system is not None:
                 tails = bind("assigned_by", Tails(rule.assigner_system.uri, frame.tail))
                 end = f"{tails}[{self.read(rule.assigner_field)}]"
-            return self.present(read, f"{head!r} + dumps(v) + {end}", rule)
+            return self.present(read, lambda v: f"{head!r} + dumps({v}) + {end}", rule)
         chosen = self.read(rule.system_field) if rule.system_field else "None"
         giver = self.read(rule.assigner_field) if rule.assigner_field else "None"
-        made = f"{bind('identifier_json', identifier_json)}({bind('rule', rule)}, v, {chosen}, {giver})"
-        return self.present(read, around(frame, f"dumps({made})"), rule)
+        call = f"{bind('identifier_json', identifier_json)}({bind('rule', rule)}"
+        return self.present(read, lambda v: around(frame, f"dumps({call}, {v}, {chosen}, {giver}))"), rule)
 
     def copy(self, rule: Copy, frame: Frame) -> Piece:
         """Values of which there are few are looked up; text and times are quoted, the odd ones by a function."""
@@ -305,77 +381,14 @@ class Writer:
         few = rule.codec not in ("text", "dateTime") or rule.datatype == "code" or bool(rule.suffix)
         if few:
             return self.look_up(Fragments(frame, copied(rule)), read), rule.at
-        odd = self.look_up(Fragments(frame, copied(rule), kept=0), "v")
-        if rule.codec == "dateTime":
-            offset = f"{self.source.bind('offset_of', OFFSETS.get)}(v[:13])"
-            usual, made = f"len(v) == 19 and (x := {offset})", "dumps(v + x)"
-        else:
-            usual, made = "v.isprintable() and v.strip()", "dumps(v)"
-        return self.present(read, f"{around(frame, made)} if {usual} else {odd}", rule)
+        odd = Fragments(frame, copied(rule), kept=0)
+        offset_of = self.source.bind("offset_of", OFFSET_OF)
 
+        def text(v: str) -> str:
+            if rule.codec == "dateTime":
+                usual, made = f"len({v}) == 19 and (x := {offset_of}({v}[:13]))", f"dumps({v} + x)"
+            else:
+                usual, made = f"{v} >= '!' and {v}.isprintable()", f"dumps({v})"  # a blank begins below "!"
+            return f"{around(frame, made)} if {usual} else {self.look_up(odd, v)}"
 
-def is_fixed(item: Leaf | Loop | Node) -> bool:
-    """Whether an item says nothing of the record."""
-    return isinstance(item, Leaf) and carries_nothing(item.rule)
-
-
-def few_values(loop: Loop) -> list[str]:
-    """The fields of a list item when each has few values: codes, small numbers, units, organisations; else none."""
-    fields: dict[str, None] = {}
-    for rule in [loop.body.rule] if isinstance(loop.body, Leaf) else loop.rule.rules:
-        match rule:
-            case Constant() | Derive() | Coded() | Logical():
-                names = list(fields_of(rule))
-            case Refer() if rule.link != "key":
-                names = ["$" + rule.link, *(condition.field for condition in rule.when)]
-            case Copy() if rule.codec == "integer":
-                names = list(fields_of(rule))
-            case _:
-                return []
-        if any(name.startswith("^") for name in names):
-            return []
-        fields |= dict.fromkeys(names)
-    return list(fields)
-
-
-def merged(pieces: list[Piece]) -> list[Piece]:
-    """The pieces with neighbouring constants made one, and without those that are empty."""
-    out: list[Piece] = []
-    for text, at in pieces:
-        if isinstance(text, bytes) and out and isinstance(out[-1][0], bytes):
-            out[-1] = (out[-1][0] + text, out[-1][1] or at)
-        elif text != b"":
-            out.append((text, at))
-    return out
-
-
-def around(frame: Frame, text: str) -> str:
-    """The expression of a value in its frame."""
-    return f"{frame.head!r} + {text}{f' + {frame.tail!r}' if frame.tail else ''}"
-
-
-def shown(text: bytes | str) -> str:
-    """A piece as Python source."""
-    return text if isinstance(text, str) else repr(text)
-
-
-def sole(node: Node) -> tuple[Member, bytes] | None:
-    """The one member of an object that carries data, with the constants beside it, or None when there are more.
-
-    Not when the value may come in two members, as a code with extensions does.
-    """
-    carrying, constants = [], b""
-    for member in node.ordered():
-        if not all(map(is_fixed, member.items)):
-            carrying.append(member)
-            continue
-        for item in member.items:
-            if member.many or not (isinstance(item, Leaf) and isinstance(item.rule, Constant)) or item.rule.when:
-                return None
-            constants += member_frame(member.name).whole(item.rule.value)
-    if len(carrying) != 1 or (carrying[0].many and any(map(is_fixed, carrying[0].items))):
-        return None
-    item = carrying[0].items[0]
-    if isinstance(item, Leaf) and isinstance(item.rule, Coded) and item.rule.shape == "code" and not carrying[0].many:
-        return None
-    return carrying[0], constants
+        return self.present(read, text, rule)

@@ -3,21 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
 
-from fhir_facade.definitions import definitions
-from fhir_facade.mapping.findings import Finding, nearest
+from fhir_facade.definitions import concrete_name, definitions
+from fhir_facade.mapping.findings import Finding, MappingError, finding, nearest
 from fhir_facade.mapping.ir import CodeMap, System, Target
-from fhir_facade.mapping.load_kinds import unknown_keys
+from fhir_facade.mapping.shapes import (
+    Shape,
+    clean,
+    empty,
+    has_shape,
+    missing_keys,
+    repeated_keys,
+)  # fmt: skip
 from fhir_facade.mapping.source import SourceError, Table, read
 from fhir_facade.terminology.lists import code_lists
 
 VOLVEN = "vol-"
-SYSTEM_KEYS = {"uri", "aliases", "meaning"}
-EXTENSION_KEYS = {"url", "value", "parts", "on", "meaning"}
-MAP_KEYS = {"conceptmap", "version", "meaning", "source", "target", "map", "reverse", "unmapped"}
+SYSTEMS = "systems.yaml"
+FILE: Mapping[str, Shape] = {
+    "base": "text", "systems": "tables", "system-tables": "tables", "extensions": "tables",
+}  # fmt: skip
+SYSTEM: Mapping[str, Shape] = {"uri": "text", "aliases": "texts", "meaning": "text"}
+EXTENSION: Mapping[str, Shape] = {
+    "url": "text", "value": "text", "parts": "lookup", "on": "texts", "meaning": "text",
+}  # fmt: skip
+MAP: Mapping[str, Shape] = {
+    "conceptmap": "text", "version": "text", "meaning": "text", "source": "text", "target": "table", "map": "table",
+    "reverse": "lookup", "unmapped": "text",
+}  # fmt: skip
+MAP_TARGET: Mapping[str, Shape] = {"system": "text", "value-set": "text"}
+TO: Mapping[str, Shape] = {"to": "text", "display": "text", "relation": "text"}
+RELATIONS = ("equivalent", "equal", "wider", "narrower", "inexact", "relatedto", "subsumes", "specializes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +61,11 @@ class Vocabulary:
     extensions: Mapping[str, Extension]
     code_maps: Mapping[str, CodeMap]
 
+    @property
+    def system_names(self) -> list[str]:
+        """Every name that `system` knows, for the nearest one."""
+        return [*self.systems, *(VOLVEN + number for number in code_lists())]
+
     def system(self, name: str) -> System | None:
         """The system called `name`; "vol-8406" is list 8406 of Volven without being declared."""
         return self.systems.get(name) or volven(name)
@@ -55,128 +78,165 @@ def volven(name: str) -> System | None:
         return None
     listed = code_lists()[number]
     canonical = f"http://helsedir.no/fhir/CodeSystem/no-kodeverk-{number}"
-    displays = {
-        code.replace(".", ""): row.display for code, row in listed.codes.items()
-    }  # NPR sends no period
+    displays = {code.replace(".", ""): row.display for code, row in listed.codes.items()}  # NPR sends no period
     displays |= {code: row.display for code, row in listed.codes.items()}
     return System(name, listed.system, (listed.oid, canonical), displays)
 
 
 def load_vocabulary(folder: Path, findings: list[Finding]) -> Vocabulary:
-    """Read systems.yaml and every code map; faults are added to `findings`."""
+    """Read systems.yaml and every code map; faults are added to `findings`.
+
+    What cannot be read at all is raised at once: every row that names something of it would seem faulty too.
+    """
     try:
-        table = read(folder / "systems.yaml")
-    except (SourceError, OSError) as error:
-        findings.append(
-            Finding("systems.yaml", getattr(error, "line", 1), str(getattr(error, "message", error)))
-        )
-        table = Table()
-        table.line, table.lines, table.repeated = 1, {}, []
+        whole = read(folder / SYSTEMS)
+    except SourceError as error:
+        raise MappingError([Finding(error.file, error.line, error.message)]) from None
+    findings += repeated_keys(SYSTEMS, whole)
+    table = clean(SYSTEMS, whole, FILE, "systems.yaml", findings)
     base = str(table.get("base", ""))
-    systems = {name: _system(name, spec, findings) for name, spec in table.get("systems", {}).items()}
-    vocabulary = Vocabulary(base, systems, {}, {}, {})
+    systems = {name: _system(name, spec, findings) for name, spec in table.get("systems", empty()).items()}
+    bare = Vocabulary(base, systems, {}, {}, {})
     tables = {
-        name: _table_of_systems(vocabulary, spec, findings)
-        for name, spec in table.get("system-tables", {}).items()
+        name: _table_of_systems(bare, spec, findings) for name, spec in table.get("system-tables", empty()).items()
     }
     extensions = {
-        name: _extension(base, name, spec, findings) for name, spec in table.get("extensions", {}).items()
+        name: _extension(base, name, spec, findings) for name, spec in table.get("extensions", empty()).items()
     }
-    vocabulary = Vocabulary(base, systems, tables, extensions, {})
-    maps = {}
+    return replace(bare, tables=tables, extensions=extensions, code_maps=_code_maps(folder, bare, findings))
+
+
+def _code_maps(folder: Path, vocabulary: Vocabulary, findings: list[Finding]) -> dict[str, CodeMap]:
+    maps: dict[str, CodeMap] = {}
+    unread: list[Finding] = []
     for path in sorted((folder / "codes").glob("*.yaml")):
         try:
             code_map = _code_map(path.name, read(path), vocabulary, findings)
         except SourceError as error:
-            findings.append(Finding(error.file, error.line, error.message))
+            unread.append(Finding(error.file, error.line, error.message))
             continue
+        if code_map.name in maps:
+            findings.append(finding(code_map.at, f"a second code map is called '{code_map.name}'"))
         maps[code_map.name] = code_map
-    return Vocabulary(base, systems, tables, extensions, maps)
+    if unread:
+        raise MappingError([*findings, *unread])
+    return maps
 
 
-def _system(name: str, spec: Table, findings: list[Finding]) -> System:
-    findings += unknown_keys("systems.yaml", spec, SYSTEM_KEYS, "a system")
-    if "uri" not in spec:
-        findings.append(Finding("systems.yaml", spec.line, f"system '{name}' has no uri"))
+def _system(name: str, whole: Table, findings: list[Finding]) -> System:
+    spec = clean(SYSTEMS, whole, SYSTEM, "a system", findings)
+    if not spec.get("uri") and has_shape(whole.get("uri", ""), "text"):
+        findings.append(Finding(SYSTEMS, whole.line, f"system '{name}' has no uri"))
     return System(name, str(spec.get("uri", "")), tuple(map(str, spec.get("aliases", ()))))
 
 
 def _table_of_systems(vocabulary: Vocabulary, spec: Table, findings: list[Finding]) -> dict[str, System]:
     out = {}
     for code, name in spec.items():
-        system = vocabulary.system(str(name))
+        system = vocabulary.system(name) if isinstance(name, str) else None
         if system is None:
-            near = nearest(str(name), vocabulary.systems)
-            findings.append(Finding("systems.yaml", spec.at(code), f"no system '{name}'{near}"))
+            near = nearest(str(name), vocabulary.system_names)
+            findings.append(Finding(SYSTEMS, spec.at(code), f"no system '{name}'{near}"))
         else:
             out[code] = system
     return out
 
 
-def _extension(base: str, name: str, spec: Table, findings: list[Finding]) -> Extension:
-    findings += unknown_keys("systems.yaml", spec, EXTENSION_KEYS, "an extension")
-    parts = {part: str(kind) for part, kind in spec.get("parts", {}).items()}
-    if bool(parts) == bool(spec.get("value")):
-        findings.append(
-            Finding("systems.yaml", spec.line, f"extension '{name}' needs either a value or parts")
-        )
+def _extension(base: str, name: str, whole: Table, findings: list[Finding]) -> Extension:
+    spec = clean(SYSTEMS, whole, EXTENSION, "an extension", findings)
+    parts = {part: str(kind) for part, kind in spec.get("parts", empty()).items()}
+    value, on = str(spec.get("value", "")), tuple(map(str, spec.get("on", ())))
+    if bool(whole.get("parts")) == bool(whole.get("value")):
+        findings.append(Finding(SYSTEMS, whole.line, f"extension '{name}' needs either a value or parts"))
+    for kind in [*([value] if value else []), *parts.values()]:
+        if definitions().element(f"Extension.{concrete_name('value[x]', kind or '?')}") is None:
+            held = definitions().element("Extension.value[x]")
+            near = nearest(kind, held.types if held else ())
+            said = f"extension '{name}': R4 extensions hold no '{kind}'{near}"
+            findings.append(Finding(SYSTEMS, whole.line, said))
+    for place in on:
+        if not definitions().is_type(place) and definitions().element(place) is None:
+            near = nearest(place, definitions().resource_types)
+            findings.append(Finding(SYSTEMS, whole.at("on"), f"extension '{name}': R4 has no '{place}'{near}"))
     return Extension(
         name=name,
         url=str(spec.get("url", f"{base}/StructureDefinition/{name}")),
-        value=str(spec.get("value", "")),
+        value=value,
         parts=parts,
-        on=tuple(map(str, spec.get("on", ()))),
+        on=on,
         meaning=str(spec.get("meaning", "")),
-        at=f"systems.yaml:{spec.line}",
+        at=f"{SYSTEMS}:{spec.line}",
     )
 
 
-def _code_map(file: str, table: Table, vocabulary: Vocabulary, findings: list[Finding]) -> CodeMap:
-    findings += unknown_keys(file, table, MAP_KEYS, "a code map")
-    for needed in ("conceptmap", "source", "target", "map"):
-        if needed not in table:
-            raise SourceError(file, table.line, f"'{needed}' is missing")
-    name, target = str(table["conceptmap"]), table["target"]
+def _code_map(file: str, whole: Table, vocabulary: Vocabulary, findings: list[Finding]) -> CodeMap:
+    findings += repeated_keys(file, whole)
+    faults: list[Finding] = []
+    table = clean(file, whole, MAP, "a code map", faults)
+    faults += missing_keys(file, whole, ("conceptmap", "source", "target", "map"))
+    findings += faults
+    if not {"conceptmap", "source", "target", "map"} <= set(table):
+        worst = min(faults)
+        raise SourceError(file, worst.line, worst.message)
     source = vocabulary.system(str(table["source"]))
     if source is None:
-        findings.append(Finding(file, table.at("source"), f"no system '{table['source']}'"))
+        near = nearest(str(table["source"]), vocabulary.system_names)
+        findings.append(Finding(file, table.at("source"), f"no system '{table['source']}'{near}"))
         source = System(str(table["source"]), "")
-    known = vocabulary.system(str(target["system"]))
-    target_system = known.uri if known else str(target["system"])
-    targets = {code: _target(target_system, spec) for code, spec in table["map"].items()}
-    if source.displays:
-        for code in targets:
-            if code not in source.displays:
-                near = nearest(code, source.displays)
-                findings.append(
-                    Finding(file, table["map"].at(code), f"'{code}' is not in {source.name}{near}")
-                )
-    back = {code: str(own) for code, own in table.get("reverse", {}).items()}
+    into = clean(file, table["target"], MAP_TARGET, "a target", findings)
+    uri = _target_uri(file, into, vocabulary, findings)
+    made = {code: _target(file, uri, table["map"], code, findings) for code in table["map"]}
+    targets = {code: target for code, target in made.items() if target}
+    for code in made if source.displays else ():
+        if code not in (source.displays or {}):
+            near = nearest(code, source.displays or ())
+            findings.append(Finding(file, table["map"].at(code), f"'{code}' is not in {source.name}{near}"))
+    back = {code: str(own) for code, own in table.get("reverse", empty()).items()}
     for code, own in back.items():
         if own not in targets or targets[own].code != code:
-            findings.append(Finding(file, table.at("reverse"), f"reverse: '{own}' does not become '{code}'"))
+            said = f"reverse: '{own}' does not become '{code}'"
+            findings.append(Finding(file, table["reverse"].at(code), said))
     unmapped = str(table.get("unmapped", "provided"))
     if unmapped not in ("provided", "absent"):
-        findings.append(
-            Finding(file, table.at("unmapped"), f"'unmapped' is provided or absent, not '{unmapped}'")
-        )
+        said = f"'unmapped' is provided or absent, not '{unmapped}'"
+        findings.append(Finding(file, table.at("unmapped"), said))
     return CodeMap(
-        name=name,
+        name=str(table["conceptmap"]),
         version=str(table.get("version", "")),
         source=source,
-        target_system=target_system,
-        target_value_set=str(target.get("value-set", "")),
+        target_system=uri,
+        target_value_set=str(into.get("value-set", "")),
         targets=targets,
         back=back,
-        unmapped=cast(Any, unmapped),
+        unmapped="absent" if unmapped == "absent" else "provided",
         at=f"{file}:{table.at('conceptmap')}",
     )
 
 
-def _target(system: str, spec: Any) -> Target:
+def _target_uri(file: str, into: Table, vocabulary: Vocabulary, findings: list[Finding]) -> str:
+    """The URI of the system that a map leads to: a name of systems.yaml, or the URI itself."""
+    name = str(into.get("system", ""))
+    system = vocabulary.system(name)
+    if system is None and ":" not in name:
+        near = nearest(name, vocabulary.system_names)
+        findings.append(Finding(file, into.at("system"), f"no system '{name}'{near}"))
+    return system.uri if system else name
+
+
+def _target(file: str, system: str, table: Table, key: str, findings: list[Finding]) -> Target | None:
     """`"3": AMB` or `"3": {to: AMB, display: ambulatory, relation: wider}`."""
-    if not isinstance(spec, Table):
-        spec = {"to": str(spec)}
-    code = str(spec["to"])
-    display = str(spec.get("display", "")) or definitions().display(system, code) or ""
-    return Target(code, system, display, str(spec.get("relation", "equivalent")))
+    given, line = table[key], table.at(key)
+    if isinstance(given, Table):
+        given = clean(file, given, TO, "a target code", findings)
+    elif isinstance(given, str):
+        given = {"to": given}
+    else:
+        given = {}
+    code, relation = str(given.get("to", "")), str(given.get("relation", "equivalent"))
+    if not code:
+        findings.append(Finding(file, line, f"'{key}' needs a code, or {{to: code}}"))
+        return None
+    if relation not in RELATIONS:
+        findings.append(Finding(file, line, f"no relation '{relation}'{nearest(relation, RELATIONS)}"))
+    display = str(given.get("display", "")) or definitions().display(system, code) or ""
+    return Target(code, system, display, relation)

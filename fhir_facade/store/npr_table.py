@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fhir_facade.mapping.findings import Finding, MappingError, nearest
 from fhir_facade.mapping.kinds import ChildList, Field, Kind, Kinds
-from fhir_facade.mapping.load_kinds import unknown_keys
+from fhir_facade.mapping.shapes import unknown_keys
 from fhir_facade.mapping.source import SourceError, Table, read
 from fhir_facade.store.npr_tree import (
     PART,
@@ -94,9 +94,7 @@ class _Builder:
         for text in self.source["modules"][module].get(name) or spec.get("children", ()):
             counted = _COUNT(text)
             if not counted:
-                self.findings.append(
-                    Finding(self.file, text.line, f"'Element 0..*' is expected, not '{text}'")
-                )
+                self.findings.append(Finding(self.file, text.line, f"'Element 0..*' is expected, not '{text}'"))
                 continue
             child, low, high = counted.groups()
             node.children[child] = self._node(module, child, node, 0 if high == "*" else int(high))
@@ -121,17 +119,13 @@ class _Builder:
             elif not any(child.element.startswith(other + "/") for other in kind.elements.values()):
                 self._at(child.at, f"'{child.element}' is no element inside '{path}'")
 
-    def _own(
-        self, node: Node, module: str, kind: Kind, child: ChildList | None, fields: Mapping[str, Field]
-    ) -> None:
+    def _own(self, node: Node, module: str, kind: Kind, child: ChildList | None, fields: Mapping[str, Field]) -> None:
         owner = Owner(kind, child, node)
         node.owners.append(owner)
         slots = []
         for field in fields.values():
             places = tuple(
-                place
-                for binding in field.bindings
-                if (place := self._place(node, owner, field, binding)) is not None
+                place for binding in field.bindings if (place := self._place(node, owner, field, binding)) is not None
             )
             if places:
                 slots.append(Slot(field, places))
@@ -196,9 +190,7 @@ class _Builder:
             kind, field = str(row["kind"]), str(row["field"])
             if kind not in self.kinds.by_name or field not in self.kinds[kind].fields:
                 line = spec["objects"].at(letter)
-                self.findings.append(
-                    Finding(self.file, line, f"no field '{field}' in a record kind '{kind}'")
-                )
+                self.findings.append(Finding(self.file, line, f"no field '{field}' in a record kind '{kind}'"))
             objects[str(letter)] = (kind, field)
         return Deletion(str(spec["element"]), str(spec["type"]), str(spec["guid"]), objects)
 
@@ -212,9 +204,7 @@ class _Builder:
                     if name not in known:
                         message = f"no field '{name}' in a record kind '{kind}'{nearest(name, known)}"
                         self.findings.append(Finding(self.file, row.line, message))
-                unless = {
-                    str(name): tuple(map(str, values)) for name, values in row.get("unless", {}).items()
-                }
+                unless = {str(name): tuple(map(str, values)) for name, values in row.get("unless", {}).items()}
                 rules.append(Unique(str(kind), fields, unless))
         return tuple(rules)
 
@@ -228,8 +218,7 @@ class _Builder:
                     if (field.at, binding) not in self.bound:
                         self._at(
                             field.at,
-                            f"'{field.name}' binds to nothing: '{binding}'"
-                            + _hint(self.source, binding, names),
+                            f"'{field.name}' binds to nothing: '{binding}'" + _hint(self.source, binding, names),
                         )
 
     def _check_attributes(self, modules: Iterable[Module], deletion: Deletion) -> None:
@@ -297,9 +286,7 @@ def _supplied(top: Node, kind: Kind) -> frozenset[str]:
 
 def _nested(module: str, kind: Kind, kinds: tuple[Kind, ...]) -> tuple[Kind, ...]:
     path = kind.elements[module] + "/"
-    return tuple(
-        below for below in kinds if below.parent == kind.name and below.elements[module].startswith(path)
-    )
+    return tuple(below for below in kinds if below.parent == kind.name and below.elements[module].startswith(path))
 
 
 def _hint(source: Table, binding: str, names: list[str]) -> str:

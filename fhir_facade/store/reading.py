@@ -102,7 +102,7 @@ class Reader:
         if row is None:
             return None
         record = dict(zip(reader.names, row, strict=False))
-        self._fill(connection, reader, [record], [row], embed=True)
+        self._fill_one(connection, reader, record, row[-1])
         return record
 
     def many(
@@ -139,6 +139,17 @@ class Reader:
         if records:
             self._fill(connection, reader, records, rows, embed)
         return records
+
+    def _fill_one(self, connection: sqlite3.Connection, reader: _KindReader, record: Record, bits: int) -> None:
+        """What `_fill` does, for the one record of a read."""
+        key = record["$key"]
+        for part in reader.lists:
+            items = connection.execute(part.of_one, (key,)) if bits & part.bit else ()
+            names = part.names
+            record[part.name] = [dict(zip(names, item, strict=False)) for item in items]
+        for inner in reader.embedded:
+            found = self.related(connection, inner.kind, inner.link, [key]) if bits & inner.bit else {}
+            record[inner.name] = found.get(key, [])
 
     def _fill(
         self,

@@ -68,7 +68,8 @@ def compulsory(case: Case, stay: Record, moment: int, bound: int) -> None:
     calendar, dice = case.calendar, case.dice
     decided = moment + between(dice, 60, 1200)
     if decided >= bound:
-        return voluntary(case, stay)
+        voluntary(case, stay)
+        return
     decision = decide(
         case, stay, calendar.at(decided), OBSERVATION, SPECIALIST, complaint=_complaint(case, decided, bound)
     )

@@ -248,7 +248,8 @@ def _emergency(case: Case, received: int) -> None:
     """Somatic ø-hjelp: a contact or an admission; a few on the nights when the clocks change."""
     chance = case.dice()
     if chance < 0.06:
-        return _night_of_change(case, autumn=chance < 0.04)
+        _night_of_change(case, autumn=chance < 0.04)
+        return
     if chance < 0.35:
         moment = min(_emergency_referral(case, received, "3"), case.calendar.last * DAY + 1300)
         stay = contact(case, moment, urgency="1", first=True)

@@ -237,3 +237,13 @@ def test_batches_come_while_the_file_is_read() -> None:
 def test_names_that_may_be_a_person_are_not_repeated() -> None:
     batch = read(without(ORD, 'kjonn="2"', 'kjonn="2" x15838512086="1"'))
     assert "15838512086" not in "".join(map(str, batch.issues))
+
+
+def test_the_line_of_a_fault_is_exact_behind_a_hundred_thousand_lines() -> None:
+    space = "\n" * 100_000
+    bent = ORD.replace(' <Institusjon institusjonID="777777777">', f'{space} <Institusjon institusjonID="777777777">')
+    bent = bent.replace('kjonn="2" fodselsar="1985"', 'kjonn="2" fodselsar="85"')
+    line = bent[: bent.index('fodselsar="85"')].count("\n") + 1
+    assert line > 100_000
+    places = {place for code, place in told(read(bent)) if code == "field-type"}
+    assert places == {f"line {line}"}

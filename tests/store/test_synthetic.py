@@ -126,7 +126,7 @@ def test_ndjson_files_hold_the_records_of_the_stream(tmp_path: Path) -> None:
     expected = defaultdict(list)
     for kind, record in generate(30, 5):
         expected[kind].append(record)
-    read = {path.stem: [orjson.loads(line) for line in path.open("rb")] for path in tmp_path.glob("*.ndjson")}
+    read = {path.stem: [orjson.loads(line) for line in path.read_bytes().splitlines()] for path in tmp_path.glob("*.ndjson")}
     assert read == expected
     assert heard[-1] == 30
 

@@ -1,0 +1,42 @@
+"""Measure: `python -m benchmarks [mapping] [http] [load] [--quick] [--full] [--json FILE]`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+from pathlib import Path
+
+import orjson
+
+from benchmarks import http, load_message, mapping
+from benchmarks.report import Report
+
+PARTS = ("mapping", "http", "load")
+
+
+def main() -> None:
+    """Run the parts one after another."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure; compare ratios, not rates.")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; all when none is named")
+    parser.add_argument("--quick", action="store_true", help="about a minute, rougher")
+    parser.add_argument("--full", action="store_true", help="load a message of 200 MB too: some minutes more")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here as well")
+    asked = parser.parse_args()
+    if unknown := set(asked.parts) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    report = Report()
+    report.title(f"Python {platform.python_version()}, {os.cpu_count()} cores; arms take turns, medians of rounds")
+    parts = asked.parts or PARTS
+    if "mapping" in parts:
+        mapping.run(report, quick=asked.quick)
+    if "http" in parts:
+        http.run(report, quick=asked.quick)
+    if "load" in parts:
+        load_message.run(report, quick=asked.quick, full=asked.full)
+    if asked.json:
+        asked.json.write_bytes(orjson.dumps(report.figures, option=orjson.OPT_INDENT_2))
+
+
+if __name__ == "__main__":
+    main()
