@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
+import structlog
 from hypothesis import settings
 
 from fhir_facade.contracts import Record
 from fhir_facade.mapping.mapping_set import MappingSet, load_mapping_set
 from fhir_facade.resources import data_root
 from fhir_facade.store.synthetic import generate
+from fhir_facade.terminology.identity import is_national_identity_number
 
 Ask = Callable[..., httpx.Response]
 
@@ -74,3 +78,40 @@ def embed(inner: Any, outer: Any, child: str, by_kind: dict[str, list[Record]]) 
         groups.setdefault(tuple(record.get(name) for name in link.fields), []).append(record)
     for record in by_kind.get(outer.name, ()):
         record[child] = groups.get(tuple(record.get(name) for name in outer.key), [])
+
+
+class Listener(logging.Handler):
+    """Hears every log line of the run, ours and the libraries', and keeps those with an identity number in them."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.heard, self.offending = 0, list[str]()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.hear(record.getMessage())
+
+    def hear(self, line: str) -> None:
+        self.heard += 1
+        if any(is_national_identity_number(number) for number in re.findall(r"(?<!\d)\d{11}(?!\d)", line)):
+            self.offending.append(line)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_person_number_in_any_log_line() -> Iterator[Listener]:
+    """The whole run is listened to; at its end no line may have held a national identity number."""
+    listener = Listener()
+    write = structlog.WriteLogger.msg
+
+    def overheard(self: structlog.WriteLogger, message: str) -> None:
+        listener.hear(message)
+        write(self, message)
+
+    patch = pytest.MonkeyPatch()
+    for name in ("msg", "log", "debug", "info", "warning", "error", "critical", "fatal", "err", "warn", "failure"):
+        if getattr(structlog.WriteLogger, name, None) is write:
+            patch.setattr(structlog.WriteLogger, name, overheard)
+    logging.getLogger().addHandler(listener)
+    yield listener
+    logging.getLogger().removeHandler(listener)
+    patch.undo()
+    assert listener.offending == []

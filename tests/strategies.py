@@ -15,9 +15,7 @@ from fhir_facade.mapping.kinds import Field, Kind, Kinds, Link
 from fhir_facade.store.batches import complete
 from fhir_facade.store.npr_tree import Module, Node, Owner
 
-LETTERS = st.characters(
-    codec="utf-8", exclude_categories=("Cs", "Cc", "Cn", "Co"), exclude_characters="\ufffe\uffff"
-)
+LETTERS = st.characters(codec="utf-8", exclude_categories=("Cs", "Cc", "Cn", "Co"), exclude_characters="\ufffe\uffff")
 WORDS = st.one_of(
     st.sampled_from(["Ærfugl", "blåbær & co", '<"sitat">', "linje\nto", " mellomrom ", "a\tb", "Øyvind's"]),
     st.text(LETTERS, min_size=1, max_size=12),
@@ -29,9 +27,7 @@ DATES = st.dates(datetime.date(1900, 1, 1), datetime.date(2999, 12, 31)).map(dat
 def date_times(draw: DrawFn) -> str:
     clock = draw(st.times()).replace(microsecond=0).isoformat()
     fraction = draw(st.sampled_from(["", "", ".5", ".123", ".000001"]))
-    return (
-        f"{draw(DATES)}T{clock}{fraction}{draw(st.sampled_from(['', '', 'Z', '+01:00', '-14:00', '+05:30']))}"
-    )
+    return f"{draw(DATES)}T{clock}{fraction}{draw(st.sampled_from(['', '', 'Z', '+01:00', '-14:00', '+05:30']))}"
 
 
 def values(field: Field) -> SearchStrategy[Any]:
@@ -82,9 +78,7 @@ def records(draw: DrawFn, kinds: Kinds, kind: Kind, bound_only: bool = True) -> 
     for child in kind.own_lists():
         if not bound_only or child.element:
             items = draw(st.lists(filled(child.fields, {}, bound_only), max_size=2))
-            record[child.name] = list(
-                {tuple(item.get(name) for name in child.key): item for item in items}.values()
-            )
+            record[child.name] = list({tuple(item.get(name) for name in child.key): item for item in items}.values())
     return record
 
 
@@ -204,9 +198,7 @@ class Drawing:
         fit = [
             other[key[-1]]
             for other in self.found[link.to].values()
-            if all(
-                other[part] == around.get(name) for part, name in zip(key[:-1], link.fields[:-1], strict=True)
-            )
+            if all(other[part] == around.get(name) for part, name in zip(key[:-1], link.fields[:-1], strict=True))
         ]
         return {link.fields[-1]: self.draw(st.sampled_from(fit)) if fit else None}
 

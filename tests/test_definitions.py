@@ -196,9 +196,7 @@ def test_search_parameters_of_encounter() -> None:
     found = R4.search_parameters("Encounter")
     codes = [each.code for each in found]
     assert codes == sorted(codes) and len(codes) == len(set(codes))
-    assert {"_id", "_lastUpdated", "_text", "class", "date", "patient", "subject", "location-period"} <= set(
-        codes
-    )
+    assert {"_id", "_lastUpdated", "_text", "class", "date", "patient", "subject", "location-period"} <= set(codes)
     assert R4.search_parameters("Encounter") is found
     assert R4.search_parameters("Period") == () and R4.search_parameters("Foo") == ()
     assert "_text" not in {each.code for each in R4.search_parameters("Bundle")}

@@ -29,9 +29,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 MODULE_LINES = 400
 FUNCTION_LINES = 60
 CONTAINER_WORDS = frozenset({"utils", "helpers", "common", "misc", "manager", "base"})
-UNREAD = frozenset(
-    {".git", ".venv", ".venv-bench", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache"}
-)
+UNREAD = frozenset({".git", ".venv", ".venv-bench", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache"})
 MACHINE_PATH = re.compile("/" + "(?:work|root|farm)/")  # in two parts, so that this line is not one
 
 COMES_WITH = {"starlette": "fastapi"}
@@ -210,9 +208,7 @@ def test_a_field_name_would_be_found(code: str) -> None:
 
 def glossary_types() -> dict[str, set[str]]:
     """Record kind → the resource types that its glossary row names."""
-    rows = re.findall(
-        r"^\| `(\w+)` \| ([^|]+) \|", (ROOT / "docs/glossary.md").read_text("utf-8"), re.MULTILINE
-    )
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \|", (ROOT / "docs/glossary.md").read_text("utf-8"), re.MULTILINE)
     return {kind: set(re.findall(r"[A-Za-z]+", types)) for kind, types in rows}
 
 
@@ -334,9 +330,7 @@ def has_date(number: str) -> bool:
 def may_be_a_person(number: str) -> bool:
     """Whether a number could be somebody's: valid, and not marked as synthetic by month + 80."""
     synthetic = 81 <= int(number[2:4]) <= 92
-    return (
-        control_digits_fit(number) and has_date(number) and not synthetic and number not in PUBLISHED_NUMBERS
-    )
+    return control_digits_fit(number) and has_date(number) and not synthetic and number not in PUBLISHED_NUMBERS
 
 
 def person_numbers(text: str) -> list[str]:

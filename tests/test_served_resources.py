@@ -47,9 +47,7 @@ def test_every_reference_resolves_inside_the_server(
 ) -> None:
     there = {f"{resource['resourceType']}/{resource['id']}" for _, resource in resources}
     assert len(there) == len(resources)
-    pointed = {
-        node["reference"] for _, resource in resources for node in nodes(resource) if "reference" in node
-    }
+    pointed = {node["reference"] for _, resource in resources for node in nodes(resource) if "reference" in node}
     assert len(pointed) > 500
     assert pointed <= there
 
@@ -78,9 +76,7 @@ def coded_fields(mapping_set: MappingSet) -> Iterator[tuple[Kind, str, Field]]:
                     yield kind, child.name, field
 
 
-def test_every_coded_field_carries_its_volven_oid(
-    mapping_set: MappingSet, synthetic: dict[str, list[Record]]
-) -> None:
+def test_every_coded_field_carries_its_volven_oid(mapping_set: MappingSet, synthetic: dict[str, list[Record]]) -> None:
     """For each coded field: a record that has it renders a coding of its list with that very code."""
     went: dict[str, str] = {}
     missing: list[str] = []
@@ -96,9 +92,7 @@ def test_every_coded_field_carries_its_volven_oid(
     assert len(went) >= 90
 
 
-NEVER_REPORTED = {
-    "henvisning.tilstandsgruppe"
-}  # NPR-088: decided not to be reported, so no synthetic record has it
+NEVER_REPORTED = {"henvisning.tilstandsgruppe"}  # NPR-088: decided not to be reported, so no synthetic record has it
 
 
 def where_it_went(
@@ -167,13 +161,9 @@ def test_the_research_table_names_no_coded_attribute_that_is_missing_here(mappin
         pytest.skip("the reference table is not beside this checkout; the record files are tested without it")
     bound = {binding for kind in mapping_set.kinds for binding in bindings(kind)}
     with CSV.open(encoding="utf-8") as file:
-        coded = [
-            f"{row['record']}@{row['attribute']}" for row in csv.DictReader(file) if row["codesystem_oid"]
-        ]
+        coded = [f"{row['record']}@{row['attribute']}" for row in csv.DictReader(file) if row["codesystem_oid"]]
     assert len(coded) > 80
-    assert [name for name in coded if name not in bound] == [
-        "Slett@objekttype"
-    ]  # an order to delete, not a record
+    assert [name for name in coded if name not in bound] == ["Slett@objekttype"]  # an order to delete, not a record
 
 
 def bindings(kind: Kind) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """Write everything that is generated from code and mappings; with --check, name what is stale instead.
 
-openapi/ (OpenAPI, CapabilityStatement, example requests), docs/errors.md (issues), docs/cli.md (commands).
+openapi/ (OpenAPI, CapabilityStatement, example requests), docs/errors.md (issues), docs/cli.md (commands),
+docs/mappings/ (a page for each mapping and record kind).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import typer.main
+from mapping_docs import pages
 
 from fhir_facade.cli import app
 from fhir_facade.mapping.mapping_set import load_mapping_set
@@ -30,6 +32,7 @@ def generated() -> dict[str, bytes]:
     files = {f"openapi/{name}": content for name, content in api_files(mapping_set).items()}
     files["docs/errors.md"] = errors().encode()
     files["docs/cli.md"] = cli().encode()
+    files |= {f"docs/mappings/{name}": page.encode() for name, page in pages(mapping_set).items()}
     return files
 
 
@@ -101,7 +104,13 @@ def _row(parameter: Any) -> str:
 def main(arguments: list[str]) -> int:
     """Write the files, or compare them; 1 when --check finds a stale one."""
     stale = []
-    for name, content in generated().items():
+    files = generated()
+    for gone in sorted((ROOT / "docs" / "mappings").glob("*.md")):
+        if (name := gone.relative_to(ROOT).as_posix()) not in files:
+            stale.append(name)
+            if "--check" not in arguments:
+                gone.unlink()
+    for name, content in files.items():
         path = ROOT / name
         if path.is_file() and path.read_bytes() == content:
             continue

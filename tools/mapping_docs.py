@@ -70,7 +70,11 @@ def _mapping_page(mapping: CompiledMapping, kinds: Kinds) -> Iterator[str]:
     yield f"Mapping `{rules.name}`, version {rules.version}, file `mappings/{rules.file}`."
     yield ""
     head = ("FHIR path", "Record field", "Kind", "System or code map", "File and line", "Meaning")
-    yield from _table(head, _rows(rules.rules, kind, kind.fields, kinds, rules.resource_type, 0))
+    stored = {kind.version, kind.changed}
+    own = [rule for rule in rules.rules if not (isinstance(rule, Copy) and stored.issuperset(rule.fields))]
+    yield from _table(head, _rows(own, kind, kind.fields, kinds, rules.resource_type, 0))
+    yield ""
+    yield f"In every mapping, `meta.versionId` is made of `{kind.version}` and `meta.lastUpdated` of `{kind.changed}`."
     if rules.ignored:
         yield ""
         yield "## Not mapped"
@@ -239,4 +243,4 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[s
 
 def _line(cells: Iterable[str]) -> str:
     escaped = (cell.replace("|", "\\|").replace("\n", " ") for cell in cells)
-    return "| " + " | ".join(escaped).replace("|  |", "| |").replace("|  |", "| |") + " |"
+    return "|" + "".join(f" {cell} |" if cell else " |" for cell in escaped)

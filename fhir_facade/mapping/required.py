@@ -1,4 +1,4 @@
-"""Prove that every element R4 requires is there, whatever the record: at the root and in every object that rules make."""
+"""Prove that every element R4 requires is there, whatever the record: at the root and in every object rules make."""
 
 from __future__ import annotations
 

@@ -93,7 +93,5 @@ def line(number: int) -> str:
 
 def shown(name: str) -> str:
     """A name found in a file, short and without runs of digits: it may be a person's number."""
-    text = (
-        "".join("#" if char.isdigit() else char for char in name) if sum(map(str.isdigit, name)) > 5 else name
-    )
+    text = "".join("#" if char.isdigit() else char for char in name) if sum(map(str.isdigit, name)) > 5 else name
     return text if len(text) <= LONGEST_NAME else text[:LONGEST_NAME] + "…"

@@ -140,9 +140,7 @@ class _Counting(io.RawIOBase):
         return len(data)
 
 
-def _load_file(
-    store: SqliteStore, kinds: Kinds, table: NprTable, path: Path, told: _Told, now: str
-) -> Summary:
+def _load_file(store: SqliteStore, kinds: Kinds, table: NprTable, path: Path, told: _Told, now: str) -> Summary:
     try:
         with path.open("rb") as file, closing(io.BufferedReader(_Counting(file, told), 1 << 18)) as source:
             batches = _batches(source, path, kinds, table)
@@ -181,9 +179,7 @@ class _Loader:
         self.order = {kind.name: place for place, kind in enumerate(kinds)}
         self.summary = Summary()
         self.waiting: list[Batch] = []
-        self.seen: set[int] = (
-            set()
-        )  # hashes of the keys in a record file, so that a large one needs little memory
+        self.seen: set[int] = set()  # hashes of the keys in a record file, so that a large one needs little memory
         self.known: set[tuple[str, str]] = set()  # what was stored before, among the records just merged
         self.moving: dict[tuple[str, str], frozenset[str]] = {}
         self.holders: dict[int, int] = {}  # who in the file has values that only one may have, as hashes
@@ -205,14 +201,10 @@ class _Loader:
                 self.summary.add(kind, "read", count)
             for kind, count in batch.refused.items():
                 self.summary.add(kind, "refused", count)
-        found = sorted(
-            (one for batch in waiting for one in batch.records), key=lambda one: self.order[one.kind.name]
-        )
+        found = sorted((one for batch in waiting for one in batch.records), key=lambda one: self.order[one.kind.name])
         kept = self.sound(found)
         for name in dict.fromkeys(one.kind.name for one in found):
-            self.merge(
-                self.kinds[name], [one for one in found if one.kind.name == name and one.key in kept[name]]
-            )
+            self.merge(self.kinds[name], [one for one in found if one.kind.name == name and one.key in kept[name]])
         self.prune(waiting, kept)
         for batch in waiting:
             for gone in batch.deletes:

@@ -96,9 +96,7 @@ def sift(drafts: Iterable[Draft], order: dict[str, int], batch: Batch) -> None:
     """Put into the batch the drafts that may stand, and an issue for each that falls with another."""
     kept: set[tuple[str, str]] = set()
     fallen: set[tuple[str, str]] = set()
-    waiting: dict[
-        tuple[str, str], Draft
-    ] = {}  # derived records that fell, unless a later element makes them stand
+    waiting: dict[tuple[str, str], Draft] = {}  # derived records that fell, unless a later element makes them stand
     for one in sorted(drafts, key=lambda one: order[one.owner.kind.name]):
         kind, key = one.owner.kind, one.read.key
         name = (kind.name, key)

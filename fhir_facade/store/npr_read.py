@@ -20,18 +20,14 @@ from fhir_facade.store.npr_tree import BATCH_DEPTH, Attribute, Module, Node, Npr
 from fhir_facade.terminology.identity import is_national_identity_number
 
 CHUNK = 1 << 16
-LONGEST_PIECE = (
-    1 << 20
-)  # a tag or text longer than this is no message; expat would look at it again and again
+LONGEST_PIECE = 1 << 20  # a tag or text longer than this is no message; expat would look at it again and again
 BETWEEN = " "  # stands between namespace and name; no URI holds it
 SCHEMA_HINTS = frozenset(
     f"http://www.w3.org/2001/XMLSchema-instance{BETWEEN}{name}"
     for name in ("schemaLocation", "noNamespaceSchemaLocation")
 )
 
-STRAY = frozenset(
-    {"element-unknown", "attribute-unknown", "text-unexpected"}
-)  # part of no record in a container
+STRAY = frozenset({"element-unknown", "attribute-unknown", "text-unexpected"})  # part of no record in a container
 
 
 def read_message(source: Path | BinaryIO, table: NprTable, kinds: Kinds) -> Iterator[Batch]:
@@ -283,6 +279,4 @@ class _Reader:
 
 def _is_empty(attribute: Attribute, text: str | None) -> bool:
     """Whether an attribute has no value: it is absent, or an empty text or code."""
-    return text is None or (
-        not text and (attribute.field is None or attribute.field.type in ("text", "code"))
-    )
+    return text is None or (not text and (attribute.field is None or attribute.field.type in ("text", "code")))

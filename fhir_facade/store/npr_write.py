@@ -90,9 +90,7 @@ class _Writer:
     def __init__(self, module: Module) -> None:
         self.module = module
         self.below = {node: _owners_below(node) for node in module.top.walk()}
-        self.takes = {
-            node: {owner: _ties(owner, node) for owner in owners} for node, owners in self.below.items()
-        }
+        self.takes = {node: {owner: _ties(owner, node) for owner in owners} for node, owners in self.below.items()}
         for node in self.below:
             if node.is_part and node.parent is not None and node.parent.main is not None:
                 self.takes[node][node.parent.main] = _takes(node.parent.main, node)
@@ -127,16 +125,10 @@ class _Writer:
         lines: list[str] = []
         owner = node.main
         takes = self.takes[node]
-        shares = {
-            below: _index(pool.get(below, ()), takes[below])
-            for below in self.below[node]
-            if below is not owner
-        }
+        shares = {below: _index(pool.get(below, ()), takes[below]) for below in self.below[node] if below is not owner}
         ordinal = [name for what, name in takes[owner] if what == ORDINAL]
         order = (*ordinal, *owner.key)
-        for record in sorted(
-            pool.get(owner, ()), key=lambda record: _rank(record.get(name) for name in order)
-        ):
+        for record in sorted(pool.get(owner, ()), key=lambda record: _rank(record.get(name) for name in order)):
             values = {what: record.get(name) for what, name in takes[owner]}
             if not _is_whole(node, values):
                 continue
@@ -144,9 +136,7 @@ class _Writer:
             mine = {below: _share(index, takes[below], values) for below, index in shares.items()}
             if owner.child is None:
                 mine |= self.lists(owner, record)
-            body = [
-                text for child in node.children.values() for text in self._child(owner, record, child, mine)
-            ]
+            body = [text for child in node.children.values() for text in self._child(owner, record, child, mine)]
             lines += _tag(node, values, body)
         return lines
 
@@ -160,22 +150,14 @@ class _Writer:
                 pool[below] = items
         return pool
 
-    def _child(
-        self, owner: Owner, record: Record, node: Node, pool: Mapping[Owner, Sequence[Record]]
-    ) -> list[str]:
+    def _child(self, owner: Owner, record: Record, node: Node, pool: Mapping[Owner, Sequence[Record]]) -> list[str]:
         if not node.is_part:
             return self.element(node, pool)
         values = {what: record.get(name) for what, name in self.takes[node][owner]}
         part = self.parts.get(owner)
-        if (
-            (record.get(part) != node.name)
-            if part
-            else not any(value is not None for value in values.values())
-        ):
+        if (record.get(part) != node.name) if part else not any(value is not None for value in values.values()):
             return []
-        return _tag(
-            node, values, [text for child in node.children.values() for text in self.element(child, pool)]
-        )
+        return _tag(node, values, [text for child in node.children.values() for text in self.element(child, pool)])
 
     def _groups(self, node: Node, pool: Mapping[Owner, Sequence[Record]]) -> list[str]:
         """Elements that make nothing themselves: one around all records with the same values there."""
@@ -221,9 +203,7 @@ def _ties(owner: Owner, node: Node) -> tuple[tuple[str, str], ...]:
     return tuple((what, name) for what, name in takes if what in key)
 
 
-def _index(
-    records: Sequence[Record], takes: tuple[tuple[str, str], ...]
-) -> dict[tuple[Any, ...], list[Record]]:
+def _index(records: Sequence[Record], takes: tuple[tuple[str, str], ...]) -> dict[tuple[Any, ...], list[Record]]:
     index: dict[tuple[Any, ...], list[Record]] = {}
     for record in records:
         index.setdefault(tuple(record.get(name) for _, name in takes), []).append(record)
@@ -303,9 +283,7 @@ def _institutions(store: Records, module: Module) -> list[dict[str, Any]]:
     return [dict(values) for values in sorted(found)]
 
 
-def _batches(
-    store: Records, module: Module, kinds: Kinds, values: Mapping[str, Any]
-) -> Iterator[tuple[Node, Pool]]:
+def _batches(store: Records, module: Module, kinds: Kinds, values: Mapping[str, Any]) -> Iterator[tuple[Node, Pool]]:
     """What stands in one institution: the records that lead, by key, each with those that refer to it."""
     body = next(child for child in module.top.children.values() if not child.owners)
     for node, head in _heads(module, kinds):
@@ -316,9 +294,7 @@ def _batches(
             if all(record[name] == values[what] for name, what in takes.items())
         )
         links = {
-            owner.kind.name: next(
-                link.name for link in owner.kind.links.values() if link.to == head.kind.name
-            )
+            owner.kind.name: next(link.name for link in owner.kind.links.values() if link.to == head.kind.name)
             for owner in _owners_below(node)
             if owner.kind is not head.kind
         }

@@ -39,9 +39,7 @@ def write_records(out: BinaryIO, kind: Kind, records: Iterable[Record]) -> None:
         for name, child in own.items():
             items = record.get(name) or ()
             if items:
-                row[name] = [
-                    {key: item[key] for key in child.fields if item.get(key) is not None} for item in items
-                ]
+                row[name] = [{key: item[key] for key in child.fields if item.get(key) is not None} for item in items]
         out.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
 
 
@@ -75,12 +73,7 @@ def _take(row: Mapping[str, Any], number: int, kind: Kind, kinds: Kinds, batch: 
     for child in kind.own_lists():
         if child.name in row:
             record[child.name] = judge.items(row[child.name], child)
-    inside = [
-        (child, item)
-        for child in kind.children.values()
-        if child.records
-        for item in row.get(child.name) or ()
-    ]
+    inside = [(child, item) for child in kind.children.values() if child.records for item in row.get(child.name) or ()]
     batch.read[kind.name] += 1
     batch.issues += judge.issues
     if judge.issues:
@@ -93,9 +86,7 @@ def _take(row: Mapping[str, Any], number: int, kind: Kind, kinds: Kinds, batch: 
         if isinstance(item, dict):
             _take(item, number, kinds[child.records], kinds, batch)
         else:
-            batch.issues.append(
-                Issue("line-not-json", line(number), {"reason": f"'{child.name}' holds no objects"})
-            )
+            batch.issues.append(Issue("line-not-json", line(number), {"reason": f"'{child.name}' holds no objects"}))
 
 
 class _Judge:
@@ -150,9 +141,7 @@ class _Judge:
         """The items of a list; no two with the same key."""
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             if rows is not None:
-                self.fault(
-                    "field-type", field=child.name, type="list", reason="a list of objects is expected"
-                )
+                self.fault("field-type", field=child.name, type="list", reason="a list of objects is expected")
             return []
         items = [self.fields(row, child.name, child.fields, child.key, child.name) for row in rows]
         keys = [orjson.dumps([item.get(name) for name in child.key]) for item in items]

@@ -28,17 +28,13 @@ class MergeStore(Protocol):
     def transaction(self) -> AbstractContextManager[Any]: ...
 
 
-def generate(
-    patients: int, seed: int, *, institutions: int = 2, until: date = UNTIL
-) -> Iterator[tuple[str, Record]]:
+def generate(patients: int, seed: int, *, institutions: int = 2, until: date = UNTIL) -> Iterator[tuple[str, Record]]:
     """Yield (kind, record): places first, then patient after patient; references point backwards."""
     for records in _by_patient(patients, seed, institutions, until):
         yield from records
 
 
-def _by_patient(
-    patients: int, seed: int, institutions: int, until: date
-) -> Iterator[list[tuple[str, Record]]]:
+def _by_patient(patients: int, seed: int, institutions: int, until: date) -> Iterator[list[tuple[str, Record]]]:
     """The country's records, then the records of each patient."""
     calendar = Calendar(until)
     country = build(seed, institutions, calendar)
@@ -56,9 +52,7 @@ def write_ndjson(folder: Path, patients: int, seed: int, on_progress: Progress =
             for kind, record in records:
                 if kind not in files:
                     files[kind] = stack.enter_context((folder / f"{kind}.ndjson").open("wb"))
-                files[kind].write(
-                    orjson.dumps(record, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
-                )
+                files[kind].write(orjson.dumps(record, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE))
             if done % BATCH == 0 or done == patients:
                 on_progress(done)
 

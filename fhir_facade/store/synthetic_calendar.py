@@ -26,9 +26,7 @@ class Calendar:
         self.years = tuple(day[:4] for day in self.days)
         sundays = [day for day in range(len(self.days)) if self.weekday(day) == 6]
         self.spring = tuple(day for day in sundays if self._shifts(day, "-03-"))
-        self.autumn = tuple(
-            day for day in sundays if self._shifts(day, "-10-") and self.first <= day < self.last
-        )
+        self.autumn = tuple(day for day in sundays if self._shifts(day, "-10-") and self.first <= day < self.last)
         self.spring_inside = tuple(day for day in self.spring if self.first <= day < self.last)
 
     def _shifts(self, day: int, month: str) -> bool:

@@ -154,9 +154,7 @@ def measure(case: Case, stay: Record, moment: int) -> None:
         record |= {
             "typeMaling": "CGAS",
             "typeMalingKodet": "CGAS",
-            "resultater": [
-                {"nr": 1, "maleresultatNr": 1, "verdi": str(between(dice, 30, 90)), "enhet": "poeng"}
-            ],
+            "resultater": [{"nr": 1, "maleresultatNr": 1, "verdi": str(between(dice, 30, 90)), "enhet": "poeng"}],
         }
     else:
         scores = [between(dice, 0, 4) for _ in range(2)]

@@ -272,9 +272,7 @@ def _night_of_change(case: Case, *, autumn: bool) -> None:
     _emergency_referral(case, day, "3")
     if autumn:
         end = f"{calendar.days[day]}T02:{between(dice, 1, 25):02}:00+01:00"
-        stay = contact(
-            case, day * DAY + 120 + between(dice, 20, 38), urgency="1", first=True, second_pass=end
-        )
+        stay = contact(case, day * DAY + 120 + between(dice, 20, 38), urgency="1", first=True, second_pass=end)
     else:
         stay = contact(case, day * DAY + 95 + between(dice, 0, 20), urgency="1", first=True)
     _close(case, stay, {})

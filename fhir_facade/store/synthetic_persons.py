@@ -158,9 +158,7 @@ def _addresses(dice: Dice, lives: Home, town: Town, calendar: Calendar) -> list[
 
 def carers(dice: Dice, key: Record, registered: str) -> list[tuple[str, Record]]:
     """The people who care for a child: mostly mother and father, sometimes foster parents or one alone."""
-    pair = pick(
-        dice, (("1", "2"), ("1", "2"), ("1", "2"), ("1",), ("1", "6"), ("7", "8"), ("3", "4"), ("9",))
-    )
+    pair = pick(dice, (("1", "2"), ("1", "2"), ("1", "2"), ("1",), ("1", "6"), ("7", "8"), ("3", "4"), ("9",)))
     return [
         (
             "parorende",

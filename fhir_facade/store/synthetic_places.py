@@ -108,9 +108,7 @@ def build(seed: int, institutions: int, calendar: Calendar) -> Country:
 def _units(own: str, town: Town, numbers: Iterator[str], resh: Iterator[int]) -> Iterator[Record]:
     """Sites, the clinic, four units a department; every institution uses the same unit ids."""
     for number, name, kind, account in SITES:
-        yield _unit(
-            own, number, f"{town.name} {name}", kind, account, next(resh), orgNr=next(numbers), nace="86.101"
-        )
+        yield _unit(own, number, f"{town.name} {name}", kind, account, next(resh), orgNr=next(numbers), nace="86.101")
     yield _unit(own, "C1", f"{town.name} klinikk for psykisk helse og rus", "02", "642", next(resh))
     for department in DEPARTMENTS:
         for letter, noun, kind in (

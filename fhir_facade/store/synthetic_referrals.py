@@ -60,8 +60,7 @@ class Case:
 def units(case: Case, extra: tuple[tuple[str, str], ...] = ()) -> list[Record]:
     """Place of treatment, professional unit and department, and what else the record names."""
     return [
-        {"nr": nr, "enhetID": unit, "typeEnhet": role}
-        for nr, (unit, role) in enumerate((*case.ward.units, *extra), 1)
+        {"nr": nr, "enhetID": unit, "typeEnhet": role} for nr, (unit, role) in enumerate((*case.ward.units, *extra), 1)
     ]
 
 
@@ -203,9 +202,7 @@ def assess(case: Case, received: int, level: str) -> int | None:
             "rettTilHelsehjelp": "3",
             "pakkeforlop": "1" if dice() < 0.2 else "2",
         }
-    planned = calendar.workday(
-        assessed + (between(dice, 130, 200) if dice() < 0.05 else between(dice, 10, 80))
-    )
+    planned = calendar.workday(assessed + (between(dice, 130, 200) if dice() < 0.05 else between(dice, 10, 80)))
     referral["tildeltDato"] = calendar.days[planned]
     if referral["rettTilHelsehjelp"] == "3":
         _set_limit(case, assessed, planned)
@@ -321,9 +318,7 @@ def _services(case: Case, record: Record, day: int) -> None:
     person, place = case.ward.team[0], {"tjenesteNr": 1, "tiltakNr": 1}
     record |= {
         "tjenester": [service],
-        "tiltak": [
-            {**place, "typeTiltak": "2" if letter == "R" else "1", "startDatoTid": start, "sluttDatoTid": end}
-        ],
+        "tiltak": [{**place, "typeTiltak": "2" if letter == "R" else "1", "startDatoTid": start, "sluttDatoTid": end}],
         "tiltakHelsepersonell": [
             {
                 **place,

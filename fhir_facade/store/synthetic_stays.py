@@ -158,9 +158,7 @@ def _company(case: Case, stay: Record) -> None:
         ]
 
 
-def admission(
-    case: Case, moment: int, nights: int, urgency: str, *, died: bool = False
-) -> tuple[Record, int]:
+def admission(case: Case, moment: int, nights: int, urgency: str, *, died: bool = False) -> tuple[Record, int]:
     """A stay in a department; returns it with the moment that bounds what happens in it (its end, or now)."""
     calendar, dice = case.calendar, case.dice
     day = moment // DAY

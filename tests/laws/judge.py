@@ -36,9 +36,7 @@ def matches(resource: dict[str, Any], parameter: SearchParameter, modifier: str,
             return any(worded(node, modifier, value) for node, _ in found)
 
 
-def walk(
-    node: Any, path: list[str], filters: Any, where: tuple[str, ...]
-) -> Iterator[tuple[Any, tuple[str, ...]]]:
+def walk(node: Any, path: list[str], filters: Any, where: tuple[str, ...]) -> Iterator[tuple[Any, tuple[str, ...]]]:
     if isinstance(node, list):
         for item in node:
             yield from walk(item, path, filters, where)
@@ -62,11 +60,7 @@ def walk(
 def implied(root: str, where: tuple[str, ...]) -> frozenset[str]:
     element = definitions().element(".".join((root, *where)))
     codes = definitions().codes(element.binding.value_set) if element and element.binding else None
-    return (
-        frozenset(system for system, _ in codes or ())
-        if element and element.types == ("code",)
-        else frozenset()
-    )
+    return frozenset(system for system, _ in codes or ()) if element and element.types == ("code",) else frozenset()
 
 
 def token(node: Any, value: str, systems: frozenset[str]) -> bool:

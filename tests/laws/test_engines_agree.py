@@ -40,8 +40,7 @@ def disturb(draw: Any, record: Record, kind: Any, kinds: Any) -> Record:
             items = [*items, dict(items[0])]
         elif fate == 2 and items:
             items = [
-                {key: value for key, value in item.items() if draw(st.booleans()) or key in ("nr",)}
-                for item in items
+                {key: value for key, value in item.items() if draw(st.booleans()) or key in ("nr",)} for item in items
             ]
         out[name] = items
     return out
@@ -86,9 +85,7 @@ def test_the_engines_agree_on_disturbed_records(
     mapping = mapping_set.mappings[data.draw(st.sampled_from(names))]
     records = synthetic[mapping.kind.name]
     base = records[data.draw(st.integers(0, len(records) - 1))]
-    record = disturb(
-        data.draw, {k: v for k, v in base.items() if k[0] != "$"}, mapping.kind, mapping_set.kinds
-    )
+    record = disturb(data.draw, {k: v for k, v in base.items() if k[0] != "$"}, mapping.kind, mapping_set.kinds)
     whole = mapping_set.kinds.complete(mapping.kind, record)
     assert_agree(mapping, whole)
     assert_agree(mapping, whole)  # a second time, when fragments have been rendered before
@@ -100,9 +97,7 @@ def test_same_record_same_bytes(mapping_set: MappingSet, synthetic: dict[str, li
             assert mapping.to_bytes(record, []) == mapping.to_bytes(record, [])
 
 
-def test_an_unknown_code_is_kept_and_reported(
-    mapping_set: MappingSet, synthetic: dict[str, list[Record]]
-) -> None:
+def test_an_unknown_code_is_kept_and_reported(mapping_set: MappingSet, synthetic: dict[str, list[Record]]) -> None:
     """Every field that goes through a code map: the record's own code stays in the resource, with an issue."""
     from fhir_facade.mapping.check import every
     from fhir_facade.mapping.ir import Coded, Each
@@ -117,8 +112,6 @@ def test_an_unknown_code_is_kept_and_reported(
                 issues: list[Issue] = []
                 body = mapping.to_bytes(record, issues)
                 assert b'"ZZ9"' in body
-                assert [issue.code for issue in issues if issue.facts.get("field") == rule.field] == [
-                    "code-not-mapped"
-                ]
+                assert [issue.code for issue in issues if issue.facts.get("field") == rule.field] == ["code-not-mapped"]
                 tried += 1
     assert tried >= 4

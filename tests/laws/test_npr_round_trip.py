@@ -22,6 +22,8 @@ from tests.npr_sample import KINDS, TABLE
 from tests.strategies import messages
 
 # a message is large and shrinks for minutes; the example that fails is small enough to read
+pytestmark = pytest.mark.slow
+
 slow = settings(
     max_examples=40,
     deadline=None,
@@ -35,9 +37,7 @@ class Shelf:
 
     def __init__(self, kinds: Kinds, records: Mapping[str, Sequence[Record]]) -> None:
         self.records = {
-            name: sorted(
-                (complete(kinds, kinds[name], one) for one in rows), key=lambda one: str(one["$key"])
-            )
+            name: sorted((complete(kinds, kinds[name], one) for one in rows), key=lambda one: str(one["$key"]))
             for name, rows in records.items()
         }
 
@@ -56,9 +56,7 @@ def plain(kind: Kind, record: Record) -> Record:
             continue
         if name in kind.children:
             key = kind.children[name].key
-            rows = [
-                {k: v for k, v in item.items() if v is not None and not k.startswith("$")} for item in value
-            ]
+            rows = [{k: v for k, v in item.items() if v is not None and not k.startswith("$")} for item in value]
             value = sorted(rows, key=lambda item: [(part in item, item.get(part)) for part in key])
         out[name] = value
     return out

@@ -53,9 +53,7 @@ def values_in(resources: list[dict[str, Any]], parameter: Any) -> list[Any]:
 
 
 @st.composite
-def clauses(
-    draw: Any, mapping_set: MappingSet, resources: dict[str, list[dict[str, Any]]]
-) -> tuple[str, Clause]:
+def clauses(draw: Any, mapping_set: MappingSet, resources: dict[str, list[dict[str, Any]]]) -> tuple[str, Clause]:
     """A parameter that works, with a value that often occurs."""
     resource_type = draw(st.sampled_from(sorted(resources)))
     known = mapping_set.search.parameters(resource_type)
@@ -68,9 +66,7 @@ def clauses(
 
 
 def dates(node: Any) -> Any:
-    texts = (
-        [node] if isinstance(node, str) else [text for text in (node or {}).values() if isinstance(text, str)]
-    )
+    texts = [node] if isinstance(node, str) else [text for text in (node or {}).values() if isinstance(text, str)]
     usual = ["2024", "2024-03", "2024-10-27", "2023-03-26T12:00:00Z", "1985-03-15", "2024-10-27T02:30"]
     near = [text[:cut] for text in texts for cut in (4, 7, 10, len(text))]
     prefixes = ["", "eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"]
@@ -108,9 +104,7 @@ VALUES = {"date": dates, "token": tokens, "reference": references, "string": wor
 
 
 @given(data=st.data())
-def test_a_search_finds_what_filtering_finds(
-    mapping_set: MappingSet, stock: Stock, data: st.DataObject
-) -> None:
+def test_a_search_finds_what_filtering_finds(mapping_set: MappingSet, stock: Stock, data: st.DataObject) -> None:
     store, resources = stock
     resource_type, clause = data.draw(clauses(mapping_set, resources))
     parameter = parameters_of(resource_type)[clause.parameter]
@@ -165,23 +159,17 @@ def occurring(nodes: list[Any], kind: str) -> tuple[str, bool] | None:
 
 
 @given(data=st.data())
-def test_pages_in_any_order_hold_every_match_once(
-    mapping_set: MappingSet, stock: Stock, data: st.DataObject
-) -> None:
+def test_pages_in_any_order_hold_every_match_once(mapping_set: MappingSet, stock: Stock, data: st.DataObject) -> None:
     store, resources = stock
     resource_type = data.draw(st.sampled_from(sorted(resources)))
-    order = data.draw(
-        st.lists(st.sampled_from(mapping_set.search.sortable(resource_type)), max_size=2, unique=True)
-    )
+    order = data.draw(st.lists(st.sampled_from(mapping_set.search.sortable(resource_type)), max_size=2, unique=True))
     sort = tuple(Sort(code, data.draw(st.booleans())) for code in order)
     count = max(len(resources[resource_type]) // data.draw(st.integers(1, 6)), 1)
     seen: list[str] = []
     after: tuple[Any, ...] = ()
     for _ in range(len(resources[resource_type]) + 1):
         page = store.find(Query(resource_type, (), sort, count, after), mapping_set.search)
-        seen += [
-            mapping_set.mappings[match.mapping].to_fhir(match.record, [])["id"] for match in page.matches
-        ]
+        seen += [mapping_set.mappings[match.mapping].to_fhir(match.record, [])["id"] for match in page.matches]
         if not page.more:
             break
         after = page.matches[-1].position

@@ -285,8 +285,8 @@ def loads(folder: Path) -> bool:
         assert error.findings
         assert all(found.line > 0 and found.message and found.file for found in error.findings)
         return False
-    for mapping in mapping_set.mappings.values():
-        assert mapping.to_fhir and mapping.to_bytes  # what the checks let through can be compiled
+    compiled = [(mapping.to_fhir, mapping.to_bytes) for mapping in mapping_set.mappings.values()]
+    assert compiled  # what the checks let through can be compiled
     return True
 
 

@@ -23,6 +23,8 @@ from fhir_facade.store.records import SqliteStore
 from fhir_facade.store.synthetic import load_into
 from tests.npr_sample import KINDS, TABLE
 
+pytestmark = pytest.mark.slow
+
 Node = Any  # an lxml element
 NOW = "2026-01-01T00:00:00.000Z"
 SEEDS = range(300)
@@ -148,8 +150,7 @@ class Tree:
 def stored(store: SqliteStore) -> dict[str, set[tuple[str, ...]]]:
     return {
         kind: {
-            tuple("" if one[part] is None else str(one[part]) for part in KINDS[kind].key)
-            for one in store.scan(kind)
+            tuple("" if one[part] is None else str(one[part]) for part in KINDS[kind].key) for one in store.scan(kind)
         }
         for kind in KEYS
     }
@@ -246,8 +247,7 @@ def truncate(tree: Tree, rng: random.Random) -> bytes:
 
 def bomb(tree: Tree, rng: random.Random) -> bytes:
     entities = '<!ENTITY a "aaaaaaaaaa">' + "".join(
-        f'<!ENTITY {after} "{f"&{before};" * 10}">'
-        for before, after in zip("abcdefgh", "bcdefghi", strict=True)
+        f'<!ENTITY {after} "{f"&{before};" * 10}">' for before, after in zip("abcdefgh", "bcdefghi", strict=True)
     )
     doctype = rng.choice([
         f"<!DOCTYPE Melding [{entities}]>", "<!DOCTYPE Melding>",
@@ -262,9 +262,7 @@ def bomb(tree: Tree, rng: random.Random) -> bytes:
 def encode(tree: Tree, rng: random.Random) -> bytes:
     """Bytes that are not in the encoding they say."""
     text = etree.tostring(tree.root, encoding="unicode")
-    said, used = rng.choice(
-        [("utf-8", "iso-8859-1"), ("utf-16", "utf-8"), ("ascii", "utf-8"), ("hund", "utf-8")]
-    )
+    said, used = rng.choice([("utf-8", "iso-8859-1"), ("utf-16", "utf-8"), ("ascii", "utf-8"), ("hund", "utf-8")])
     return f'<?xml version="1.0" encoding="{said}"?>{text}'.encode(used)
 
 
@@ -313,14 +311,14 @@ def test_the_unharmed_message_is_stored_whole(message: bytes, store: SqliteStore
 def test_the_good_part_of_a_damaged_message_is_stored_or_nothing(
     seed: int, message: bytes, store: SqliteStore, tmp_path: Path
 ) -> None:
-    print(f"seed {seed}")  # noqa: T201  (what to run again when it fails)
+    print(f"seed {seed}")
     rng = random.Random(seed)
     tree = Tree(etree.fromstring(message))
     harm = rng.choice(BROKEN if seed % 3 == 0 else SOUND)
-    print(harm.__name__)  # noqa: T201
+    print(harm.__name__)
     before = store.digest()
     summary = load(store, harm(tree, rng), tmp_path)
-    print("\n".join(summary.lines()))  # noqa: T201
+    print("\n".join(summary.lines()))
     assert all(re.search(r"line \d+", issue.at) for issue in summary.issues)
     if harm in BROKEN:
         assert (summary.exit_code, store.digest()) == (1, before)
@@ -329,6 +327,4 @@ def test_the_good_part_of_a_damaged_message_is_stored_or_nothing(
         assert stored(store) == tree.expected()
         assert summary.exit_code == (0 if harm is shuffle or (harm is drop and not summary.issues) else 1)
         stands = {kind: len(keys) for kind, keys in stored(store).items() if keys}
-        assert stands == {
-            kind: c["inserted"] for kind, c in summary.counts.items() if kind in KEYS and c["inserted"]
-        }
+        assert stands == {kind: c["inserted"] for kind, c in summary.counts.items() if kind in KEYS and c["inserted"]}

@@ -102,8 +102,7 @@ def test_a_stay_has_exactly_one_part() -> None:
     none = read(
         without(
             ORD,
-            '<AvdOpp permisjonsdogn="2">'
-            '<PostOpp tjenesteenhetID="U2" innDatoTid="2025-03-03T10:00:00"/></AvdOpp>',
+            '<AvdOpp permisjonsdogn="2"><PostOpp tjenesteenhetID="U2" innDatoTid="2025-03-03T10:00:00"/></AvdOpp>',
         )
     )
     assert told(none) == [("element-choice", at(ORD, '<Episode episodeID="E2"'))]
@@ -222,9 +221,7 @@ def test_lines_are_exact_far_into_a_file() -> None:
 
 
 def test_batches_come_while_the_file_is_read() -> None:
-    patient = (
-        '<Objektholder pasientNr="{}"><Pasient pasientNr="{}" kjonn="1" fodselsar="1990"/></Objektholder>'
-    )
+    patient = '<Objektholder pasientNr="{}"><Pasient pasientNr="{}" kjonn="1" fodselsar="1990"/></Objektholder>'
     many = "".join(patient.format(n, n) for n in range(20_000))
     source = io.BytesIO(
         without(ORD, '  <Objektholder pasientNr="P1">', many + '<Objektholder pasientNr="P1">').encode()

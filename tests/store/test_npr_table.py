@@ -47,9 +47,7 @@ def findings(folder: Path, file: str, part: str, instead: str) -> list[str]:
         ("npr-melding.yaml", "message: Melding\n", "", "'message' is missing"),
     ],
 )  # fmt: skip
-def test_a_fault_is_found_with_file_and_line(
-    tmp_path: Path, file: str, part: str, instead: str, said: str
-) -> None:
+def test_a_fault_is_found_with_file_and_line(tmp_path: Path, file: str, part: str, instead: str, said: str) -> None:
     found = findings(tmp_path, file, part, instead)
     assert any(said in one for one in found), found
     line = (MAPPINGS / file).read_text("utf-8").split(part)[0].count("\n") + 1

@@ -21,9 +21,7 @@ def loaded(folder: Path, *texts: str) -> SqliteStore:
     for number, text in enumerate(texts):
         path = folder / f"{number}.xml"
         path.write_text(text, "utf-8")
-        assert (
-            load_files(store, KINDS, TABLE, [path], now=f"2026-01-0{number + 1}T00:00:00.000Z").exit_code == 0
-        )
+        assert load_files(store, KINDS, TABLE, [path], now=f"2026-01-0{number + 1}T00:00:00.000Z").exit_code == 0
     return store
 
 

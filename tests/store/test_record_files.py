@@ -109,9 +109,7 @@ def test_a_line_that_adds_to_nothing_must_be_whole(tmp_path: Path) -> None:
 def test_a_record_twice_in_a_file_is_refused(tmp_path: Path) -> None:
     store = SqliteStore.open(":memory:", KINDS)
     summary = load(store, tmp_path, "enhet", UNIT, {**UNIT, "navn": "B"})
-    assert [(issue.code, issue.at) for issue in summary.issues] == [
-        ("record-repeated", "enhet.ndjson, line 2")
-    ]
+    assert [(issue.code, issue.at) for issue in summary.issues] == [("record-repeated", "enhet.ndjson, line 2")]
 
 
 def test_what_is_written_is_read_as_the_same(tmp_path: Path) -> None:
@@ -128,8 +126,7 @@ def test_what_is_written_is_read_as_the_same(tmp_path: Path) -> None:
     for kind in KINDS:
         drop = (kind.version, kind.changed)
         first, second = (
-            [{k: v for k, v in one.items() if k not in drop} for one in s.scan(kind.name)]
-            for s in (store, again)
+            [{k: v for k, v in one.items() if k not in drop} for one in s.scan(kind.name)] for s in (store, again)
         )
         if not any(child.records for child in kind.children.values()):
             assert first == second

@@ -85,9 +85,7 @@ def numbered(graph: Graph, kind: str) -> list[Record]:
 
 
 def digest(patients: int) -> str:
-    lines = (
-        orjson.dumps([kind, record], option=orjson.OPT_SORT_KEYS) for kind, record in generate(patients, 3)
-    )
+    lines = (orjson.dumps([kind, record], option=orjson.OPT_SORT_KEYS) for kind, record in generate(patients, 3))
     return hashlib.sha256(b"\n".join(lines)).hexdigest()
 
 
@@ -126,7 +124,9 @@ def test_ndjson_files_hold_the_records_of_the_stream(tmp_path: Path) -> None:
     expected = defaultdict(list)
     for kind, record in generate(30, 5):
         expected[kind].append(record)
-    read = {path.stem: [orjson.loads(line) for line in path.read_bytes().splitlines()] for path in tmp_path.glob("*.ndjson")}
+    read = {
+        path.stem: [orjson.loads(line) for line in path.read_bytes().splitlines()] for path in tmp_path.glob("*.ndjson")
+    }
     assert read == expected
     assert heard[-1] == 30
 
@@ -176,11 +176,7 @@ def test_records_are_plain_and_of_the_type_and_length_of_their_fields(kinds: Kin
 
 def _fault(field: Field, value: object) -> str:
     if field.type == "integer":
-        return (
-            ""
-            if isinstance(value, int) and (not field.digits or len(str(value)) <= field.digits)
-            else "no integer"
-        )
+        return "" if isinstance(value, int) and (not field.digits or len(str(value)) <= field.digits) else "no integer"
     if not isinstance(value, str) or value != value.strip() or not value:
         return "is no text"
     if field.type == "date" and date.fromisoformat(value).isoformat() != value:
@@ -204,11 +200,7 @@ def test_references_point_to_records_given_before(kinds: Kinds, stream: list[tup
         complete = kinds.complete(kind, record)
         ends = [(link.to, complete["$" + link.name]) for link in kind.links.values()]
         for child in kind.own_lists():
-            ends += [
-                (link.to, item["$" + link.name])
-                for item in complete[child.name]
-                for link in child.links.values()
-            ]
+            ends += [(link.to, item["$" + link.name]) for item in complete[child.name] for link in child.links.values()]
         dangling += [(name, to, key) for to, key in ends if key is not None and key not in known[to]]
         known[name].add(complete["$key"])
     assert dangling == []
@@ -236,10 +228,7 @@ def test_every_field_and_list_is_used(kinds: Kinds, graph: Graph) -> None:
     }
     wanted = {f"{kind.name}.{name}" for kind in kinds for name in kind.fields}
     wanted |= {
-        f"{kind.name}.{child.name}.{name}"
-        for kind in kinds
-        for child in kind.own_lists()
-        for name in child.fields
+        f"{kind.name}.{child.name}.{name}" for kind in kinds for child in kind.own_lists() for name in child.fields
     }
     own = {f"{kind.name}.{field}" for kind in kinds for field in (kind.version, kind.changed)}
     assert sorted(wanted - used - own) == sorted(NEVER_FILLED)
@@ -250,11 +239,7 @@ def test_codes_stand_in_their_lists_and_are_current(kinds: Kinds, graph: Graph) 
     for place, _, fields, record, around in places(kinds, graph):
         for name, field in fields.items():
             code = record.get(name)
-            if (
-                field.type != "code"
-                or code is None
-                or (field.code_list == "3402" and code in MUNICIPALITIES_ABROAD)
-            ):
+            if field.type != "code" or code is None or (field.code_list == "3402" and code in MUNICIPALITIES_ABROAD):
                 continue
             known = code_lists()[field.code_list].codes.get(code)
             judged = record.get(field.judged_on) or around.get(field.judged_on) or ""
@@ -271,9 +256,7 @@ def test_medical_codes_stand_in_the_system_of_their_letter(graph: Graph) -> None
     ]
     coded += [item for record in graph["planlagt_kontakt"].values() for item in record["prosedyrekoder"]]
     for record in coded:
-        known = {
-            code.replace(".", "") for code in code_lists()[CODE_LISTS_BY_LETTER[record["Kodeverk"]]].codes
-        }
+        known = {code.replace(".", "") for code in code_lists()[CODE_LISTS_BY_LETTER[record["Kodeverk"]]].codes}
         assert record["kodeVerdi"] in known | {BORN_WELL}
         assert re.fullmatch("20[0-9]{2}", record["kodeVersjon"])
     assert {record["Kodeverk"] for record in coded} == set(CODE_LISTS_BY_LETTER)
@@ -312,15 +295,11 @@ def test_nothing_but_the_number_itself_repeats_an_identity_number(graph: Graph) 
         assert re.fullmatch(r"P\d{6}", person["pasientNr"])
 
 
-def test_organisation_numbers_are_right_and_of_a_series_that_is_not_given_out(
-    kinds: Kinds, graph: Graph
-) -> None:
+def test_organisation_numbers_are_right_and_of_a_series_that_is_not_given_out(kinds: Kinds, graph: Graph) -> None:
     found = {unit["institusjonID"] for unit in numbered(graph, "enhet")}
     found |= {unit["orgNr"] for unit in numbered(graph, "enhet") if "orgNr" in unit}
     for *_, record, _ in places(kinds, graph):
-        found |= {
-            value for name, value in record.items() if name.endswith("nstitusjonID") or name == "instID"
-        }
+        found |= {value for name, value in record.items() if name.endswith("nstitusjonID") or name == "instID"}
     for number in found - {None}:
         assert number.startswith("8000") and len(number) == 9
         assert sum(int(d) * w for d, w in zip(number, (3, 2, 7, 6, 5, 4, 3, 2, 1), strict=True)) % 11 == 0
@@ -381,9 +360,9 @@ def test_no_clock_stands_at_midnight(kinds: Kinds, graph: Graph) -> None:
             if field.type == "dateTime" and record.get(name):
                 assert "T00:00" not in record[name], f"{place}.{name}"
                 local = moment(record[name]).astimezone(OSLO)
-                assert local.astimezone(ZoneInfo("UTC")).astimezone(OSLO).replace(
+                assert local.astimezone(ZoneInfo("UTC")).astimezone(OSLO).replace(tzinfo=None) == local.replace(
                     tzinfo=None
-                ) == local.replace(tzinfo=None)
+                )
 
 
 def test_times_lie_inside_their_stay(kinds: Kinds, graph: Graph) -> None:
@@ -429,12 +408,7 @@ def test_stays_keep_the_rules_of_their_part(graph: Graph) -> None:
     for stay in numbered(graph, "opphold"):
         inpatient = stay["oppholdsdel"] == "AvdOpp"
         assert inpatient == (stay["omsorgsniva"] == "1")
-        assert (
-            inpatient
-            == bool(stay["postopphold"])
-            == ("kontaktType" not in stay)
-            == ("stedAktivitet" not in stay)
-        )
+        assert inpatient == bool(stay["postopphold"]) == ("kontaktType" not in stay) == ("stedAktivitet" not in stay)
         assert ("utDatoTid" in stay) == ("utTilstand" in stay)
         assert inpatient or stay["utDatoTid"][:10] <= _day_after(stay["innDatoTid"])
         assert (stay.get("kontaktType") == "5") == ("polIndir" in stay) == ("fraSted" not in stay)
@@ -519,8 +493,7 @@ def test_some_contacts_end_in_the_second_pass_of_the_doubled_hour_and_some_span_
     assert all(moment(stay["innDatoTid"]) < moment(stay["utDatoTid"]) for stay in doubled)
     assert any(stay["utDatoTid"][:19] < stay["innDatoTid"] for stay in doubled)
     assert any(
-        "-03-" in s["innDatoTid"] and "T01:" in s["innDatoTid"] and "T03:" in s.get("utDatoTid", "")
-        for s in stays
+        "-03-" in s["innDatoTid"] and "T01:" in s["innDatoTid"] and "T03:" in s.get("utDatoTid", "") for s in stays
     )
 
 
