@@ -90,7 +90,8 @@ def record_faults(kinds: Kinds, kind: Kind, record: Record) -> Iterator[Issue]:
     """What keeps a record from being mapped: unknown fields, values that do not fit, a key left out."""
     for part in kind.key:
         if record.get(part) is None:
-            yield Issue("field-missing", part, {"field": part, "kind": kind.name})
+            if kind.fields[part].required == "always":
+                yield Issue("field-missing", part, {"field": part, "kind": kind.name})
         elif is_national_identity_number(str(record[part]).strip()):
             yield Issue("person-number-as-key", part, {"field": part})
     known = {kind.version, kind.changed, *kind.children}

@@ -11,6 +11,8 @@ import orjson
 import pytest
 
 from fhir_facade import Facade
+from fhir_facade.contracts import Record
+from fhir_facade.mapping.mapping_set import MappingSet
 from fhir_facade.outcome import Refused
 from fhir_facade.terminology.identity import is_national_identity_number
 
@@ -92,3 +94,12 @@ def test_importing_the_package_imports_no_engine() -> None:
         check=True,
     )
     assert told.stdout.strip() == "[]"
+
+
+def test_a_part_of_a_key_that_may_be_absent_is_not_demanded(
+    mapping_set: MappingSet, synthetic: dict[str, list[Record]]
+) -> None:
+    """A condition outside child psychiatry has no axis, though the axis is part of its key."""
+    plain = next(record for record in synthetic["tilstand"] if record.get("akse") is None)
+    given = {name: value for name, value in plain.items() if not name.startswith("$") and value is not None}
+    assert Facade().to_fhir("tilstand", given)["id"] == plain["$key"]

@@ -156,7 +156,8 @@ def beside(original: Coding, *, absent: bool = False) -> dict[str, Any]:
 
 def not_mapped(rule: Coded, value: str) -> Issue:
     name = rule.code_map.name if rule.code_map else rule.system_field
-    return Issue("code-not-mapped", "", {"code": value, "field": rule.field, "map": name, "at": rule.at})
+    shown = value if sum(map(str.isdigit, value)) < 11 else "..."  # it may be a person's number in the wrong place
+    return Issue("code-not-mapped", "", {"code": shown, "field": rule.field, "map": name, "at": rule.at})
 
 
 def identifier_json(rule: Identify, value: str, chosen: Any, assigner: Any) -> dict[str, Any]:

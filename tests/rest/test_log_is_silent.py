@@ -22,6 +22,7 @@ NUMBER = "15838512086"  # synthetic: month + 80
         ("GET", f"/fhir/{NUMBER}", {}),
         ("GET", f"/fhir/Patient?{NUMBER}=1", {}),
         ("GET", "/fhir/Patient", {"headers": {"X-Request-Id": NUMBER}}),
+        ("GET", "/fhir/Patient", {"headers": {"X-Request-Id": f"a{NUMBER[:6]}.{NUMBER[6:]}"}}),
         ("GET", "/fhir/Patient", {"headers": {"User-Agent": NUMBER, "Accept": f"text/{NUMBER}"}}),
         ("POST", "/fhir/Patient/_search", {"data": {"identifier": NUMBER}}),
         ("POST", "/fhir/Patient/_search", {"data": {"birthdate": NUMBER}}),
@@ -36,7 +37,7 @@ def test_a_person_number_reaches_no_log(
     answer = ask_app(FhirLane(lane.services, AccessLog("debug", stream)))(method, path, **options)
     assert answer.status_code < 500
     assert stream.getvalue().count("\n") == 1
-    assert NUMBER not in stream.getvalue()
+    assert NUMBER not in stream.getvalue().replace(".", "")
     if answer.status_code >= 400:
         assert NUMBER not in answer.text
 
