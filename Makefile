@@ -17,7 +17,7 @@ COMPILE := $(UV) pip compile pyproject.toml --quiet --generate-hashes --no-emit-
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo serve test check static fix generate laws bench lock clean
+.PHONY: help setup demo serve test check static fix generate laws mutants bench lock clean
 
 help: ## Print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,7 +76,10 @@ generate: .venv/dev.stamp ## Rewrite openapi/ and the generated pages of docs/
 
 laws: .venv/dev.stamp ## The laws with many examples; prints its seed (SEED=... repeats a run)
 	@echo "seed $(SEED)"
-	@HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest tests/laws --timeout 3600 --hypothesis-seed=$(SEED) $(PYTEST_ARGS)
+	@HYPOTHESIS_PROFILE=thorough EDITS=10000 SEED=$(SEED) $(BIN)/python -m pytest -n 2 tests/laws --timeout 3600 --hypothesis-seed=$(SEED) $(PYTEST_ARGS)
+
+mutants: .venv/dev.stamp ## Break every row of every mapping; each must be noticed (MUTANTS_ARGS="--only NAME")
+	@$(BIN)/python tools/mutate_mappings.py $(MUTANTS_ARGS)
 
 bench: .venv-bench/bench.stamp ## Measure, in an environment of its own (.venv-bench)
 	@$(BENCH_BIN)/python -m benchmarks

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from html import escape
 
@@ -16,8 +16,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fhir_facade import __version__
 from fhir_facade.mapping.mapping_set import MappingSet, load_mapping_set
-from fhir_facade.outcome import Issue, operation_outcome
+from fhir_facade.outcome import Issue, Refused, operation_outcome
+from fhir_facade.reloading import Reloader
 from fhir_facade.rest.access_log import AccessLog
+from fhir_facade.rest.mapping_pages import HEADERS as PAGE_HEADERS
+from fhir_facade.rest.mapping_pages import PATH as MAPPINGS
+from fhir_facade.rest.mapping_pages import Page as MappingPage
+from fhir_facade.rest.mapping_pages import index_page, table_page
 from fhir_facade.rest.negotiation import language
 from fhir_facade.rest.openapi import openapi
 from fhir_facade.rest.paging import PageTokens
@@ -27,6 +32,7 @@ from fhir_facade.settings import Settings
 from fhir_facade.store.records import SqliteStore
 
 FHIR_JSON = "application/fhir+json"
+NOT_KEPT = {"Cache-Control": "no-store"}
 
 
 class Server:
@@ -45,38 +51,79 @@ class Server:
 
 def build_app(settings: Settings) -> Server:
     """Return the server; MappingError when the mappings cannot be used."""
-    mapping_set = load_mapping_set(settings.mappings)
+    mapping_set = load_mapping_set(settings.mappings, settings.site_mappings, settings.profiles)
     store = SqliteStore.open(settings.database, mapping_set.kinds, mapping_set.search.columns, read_only=True)
     secret = settings.page_secret.get_secret_value().encode() or secrets.token_bytes(32)
     services = Services(mapping_set, store, settings.fhir_base, PageTokens(secret), __version__)
-    lane = FhirLane(services, AccessLog(settings.log_level))
-    return Server(lane, _rest(mapping_set, store, settings))
+    log = AccessLog(settings.log_level)
+    lane = FhirLane(services, log)
+    reloader = Reloader(lane, store.schema, settings.mappings, log, settings.site_mappings, settings.profiles)
+    return Server(lane, _rest(lane, store, settings, reloader))
 
 
-def _rest(mapping_set: MappingSet, store: SqliteStore, settings: Settings) -> FastAPI:
-    """What is not FHIR: the index page and the OpenAPI document, with nothing loaded from elsewhere."""
+def _rest(lane: FhirLane, store: SqliteStore, settings: Settings, reloader: Reloader) -> FastAPI:
+    """What is not FHIR: the index page, the OpenAPI document and what mappings run, nothing loaded from elsewhere."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        yield
+        async with reloader.watching(settings.reload_mappings):
+            yield
         store.close()
 
     app = FastAPI(title="fhir_facade", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
-    document = orjson.dumps(openapi(mapping_set, settings.fhir_base, __version__))
-    index = _index(mapping_set, settings.fhir_base)
+    described: dict[str, bytes] = {}  # the document of the mappings that run now, by their hash
 
     @app.get("/")
     async def root(request: Request) -> Response:
+        index = _index(lane.services.mapping_set, settings.fhir_base)
         if "text/html" in request.headers.get("accept", ""):
             return Response(_page(index), media_type="text/html")
         return Response(orjson.dumps(index), media_type="application/json")
 
     @app.get("/openapi.json")
     async def openapi_document() -> Response:
+        mapping_set = lane.services.mapping_set
+        document = described.get(mapping_set.hash)
+        if document is None:
+            described.clear()
+            document = orjson.dumps(openapi(mapping_set, settings.fhir_base, __version__))
+            described[mapping_set.hash] = document
         return Response(document, media_type="application/json")
 
+    @app.get("/mappings/status")
+    async def mappings_status() -> Response:
+        return Response(orjson.dumps(reloader.status()), media_type="application/json", headers=NOT_KEPT)
+
+    @app.api_route(MAPPINGS, methods=["GET", "HEAD"])
+    async def mappings_index(request: Request) -> Response:
+        return _whole(request, index_page(lane.services.mapping_set, request.headers.get("accept", "")))
+
+    @app.api_route(MAPPINGS + "/{name}", methods=["GET", "HEAD"])
+    async def mappings_table(request: Request, name: str) -> Response:
+        return _whole(request, table_page(lane.services.mapping_set, name, request.headers.get("accept", "")))
+
+    app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(StarletteHTTPException, _refusal)
     return app
+
+
+def _whole(request: Request, page: MappingPage) -> Response:
+    """A page, or for HEAD what would be said of it."""
+    media, body = page
+    headers = {**PAGE_HEADERS, "Content-Type": media, "Content-Length": str(len(body))}
+    return Response(b"" if request.method == "HEAD" else body, headers=headers)
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    """A refusal of ours, as an OperationOutcome."""
+    issues, status = (error.issues, error.status) if isinstance(error, Refused) else ((), 500)
+    return _outcome(request, issues, status, {})
+
+
+def _outcome(request: Request, issues: Iterable[Issue], status: int, headers: Mapping[str, str]) -> Response:
+    tongue = language(request.headers.get("accept-language", "").encode("latin-1"))
+    body = b"" if request.method == "HEAD" else orjson.dumps(operation_outcome(issues, tongue))
+    return Response(body, status, {**headers, "Content-Language": tongue}, media_type=FHIR_JSON)
 
 
 async def _refusal(request: Request, error: Exception) -> Response:
@@ -87,9 +134,7 @@ async def _refusal(request: Request, error: Exception) -> Response:
     if status == 405:
         allowed = [method.strip() for method in headers.get("Allow", "GET").split(",")]
         issue = Issue("method-not-allowed", "", {"method": request.method, "allowed": allowed})
-    tongue = language(request.headers.get("accept-language", "").encode("latin-1"))
-    body = orjson.dumps(operation_outcome([issue], tongue))
-    return Response(body, status, headers, media_type=FHIR_JSON)
+    return _outcome(request, [issue], status, headers)
 
 
 def _index(mapping_set: MappingSet, base: str) -> dict[str, object]:
@@ -99,6 +144,7 @@ def _index(mapping_set: MappingSet, base: str) -> dict[str, object]:
         "fhir": base,
         "metadata": f"{base}/metadata",
         "openapi": "/openapi.json",
+        "mappings": MAPPINGS,
         "types": [f"{base}/{resource_type}" for resource_type in sorted(mapping_set.by_type)],
     }
 
@@ -106,7 +152,7 @@ def _index(mapping_set: MappingSet, base: str) -> dict[str, object]:
 def _page(index: dict[str, object]) -> str:
     """The index for people: plain HTML, no script, nothing loaded."""
     types = index["types"] if isinstance(index["types"], list) else []
-    links = [index["metadata"], index["openapi"], *(f"{url}?_count=5&_pretty=true" for url in types)]
+    links = [index["metadata"], index["openapi"], index["mappings"], *(f"{url}?_count=5&_pretty=true" for url in types)]
     items = "".join(f'<li><a href="{escape(str(url))}">{escape(str(url))}</a></li>' for url in links)
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>fhir_facade</title>'

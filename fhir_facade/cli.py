@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from fhir_facade import __version__
-from fhir_facade.mapping.findings import MappingError
+from fhir_facade.cli_explain import explain
+from fhir_facade.cli_mapping import mapping_app
 from fhir_facade.terminal import (
     FAILED,
     FOUND,
@@ -44,6 +45,8 @@ app = typer.Typer(
 )
 npr = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Messages to the Norwegian Patient Registry.")
 app.add_typer(npr, name="npr")
+app.add_typer(mapping_app, name="mapping")
+app.command("explain")(explain)
 
 Database = Annotated[Path, typer.Option("--db", metavar="PATH", help="The SQLite file that holds the records.")]
 Patients = Annotated[int, typer.Option(min=1, max=10_000_000, help="How many patients.")]
@@ -51,6 +54,10 @@ Seed = Annotated[int, typer.Option(help="The same seed gives the same data.")]
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")]
 Host = Annotated[
     str | None, typer.Option(help="Address to listen on: loopback, unless the data is declared synthetic.")
+]
+
+Site = Annotated[
+    Path | None, typer.Option("--site", metavar="DIR", help="A folder of a site's changes to the mappings.")
 ]
 
 
@@ -117,7 +124,15 @@ def _fill(store: SqliteStore, mapping_set: MappingSet, patients: int, seed: int)
 
 
 @app.command()
-def serve(db: Database, host: Host = None, port: Port = None) -> None:
+def serve(
+    db: Database,
+    host: Host = None,
+    port: Port = None,
+    reload_mappings: Annotated[
+        float | None,
+        typer.Option(min=0, metavar="SECONDS", help="Look so often for changed mapping files and use them."),
+    ] = None,
+) -> None:
     """Serve a database as FHIR R4 under /fhir.
 
     Other settings come from the environment: FHIR_FACADE_BASE_URL, FHIR_FACADE_PAGE_SECRET,
@@ -128,7 +143,7 @@ def serve(db: Database, host: Host = None, port: Port = None) -> None:
     Example:
       fhir-facade serve --db hospital.db --port 8000
     """
-    settings = settings_with(database=db, host=host, port=port)
+    settings = settings_with(database=db, host=host, port=port, reload_mappings=reload_mappings)
     if not settings.address_is_allowed:
         raise stop(
             FAILED,
@@ -210,6 +225,7 @@ def map_records(
     file: Annotated[Path | None, typer.Argument(help="NDJSON file of records; standard input when left out.")] = None,
     resource: Annotated[str | None, typer.Option(help="Resource type, where a kind has several.")] = None,
     explain: Annotated[bool, typer.Option(help="Say where each element came from instead.")] = False,
+    site: Site = None,
 ) -> None:
     """Turn records into FHIR: NDJSON in, NDJSON out.
 
@@ -224,7 +240,8 @@ def map_records(
     from fhir_facade.mapping_stream import map_lines
 
     with faults_are_told(FAILED), ExitStack() as stack:
-        facade: Facade = Facade(settings_with().mappings)
+        settings = settings_with(site_mappings=site)
+        facade: Facade = Facade(settings.mappings, settings.site_mappings, settings.profiles)
         facade.mapping(kind, resource)
         source: BinaryIO = stack.enter_context(file.open("rb")) if file else sys.stdin.buffer
         refused = 0
@@ -272,30 +289,38 @@ def npr_write(
 @app.command()
 def check(
     folder: Annotated[Path | None, typer.Argument(help="A mappings folder; ours when left out.")] = None,
+    site: Site = None,
 ) -> None:
     """Check mapping files without serving them: every finding with file and line.
 
+    Reads npr-melding.yaml too, where the folder has one. A warning stops no mapping and alone ends with 0.
+
     \b
-    Example:
+    Examples:
       fhir-facade check mappings/
+      fhir-facade check --site our-changes/
     """
+    from fhir_facade.checking import findings_of, summary
+
     folder = folder or settings_with().mappings
     if not folder.is_dir():
         raise stop(FAILED, f"{folder}: there is no such folder")
-    try:
-        mapping_set = mapping_set_of(folder)
-    except MappingError as error:
-        for finding in error.findings:
-            typer.echo(str(finding))
-        raise stop(FOUND, f"{len(error.findings)} finding(s)") from None
-    typer.echo(f"{len(mapping_set.mappings)} mappings of {len(mapping_set.kinds.by_name)} record kinds: no findings")
+    settings = settings_with(site_mappings=site)
+    found, mapping_set = findings_of(folder, settings.site_mappings, settings.profiles)
+    for finding in found:
+        typer.echo(str(finding))
+    if mapping_set is None:
+        raise stop(FOUND, summary(found))
+    typer.echo(
+        f"{len(mapping_set.mappings)} mappings of {len(mapping_set.kinds.by_name)} record kinds: {summary(found)}"
+    )
 
 
 @app.command()
 def openapi(
-    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write the three files here.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write the four files here.")] = None,
 ) -> None:
-    """Print the OpenAPI document, or write it with CapabilityStatement and requests.
+    """Print the OpenAPI document, or write it with CapabilityStatement, OperationDefinition and requests.
 
     \b
     Examples:

@@ -25,10 +25,13 @@ class Source:
 
     @contextmanager
     def block(self, head: str, origin: str = "") -> Iterator[None]:
-        """Open an indented block under `head`, which ends with a colon."""
+        """Open an indented block under `head`, which ends with a colon; one that stays empty passes."""
         self.line(head, origin)
         self._indent += 1
+        begun = len(self.lines)
         yield
+        if head and len(self.lines) == begun:
+            self.line("pass")
         self._indent -= 1
 
     def bind(self, hint: str, value: Any) -> str:

@@ -7,21 +7,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fhir_facade.contracts import Record, Resource
+from fhir_facade.mapping.field_values import Unfit, check
 from fhir_facade.mapping.findings import nearest
 from fhir_facade.mapping.kinds import Field, Kind, Kinds
 from fhir_facade.mapping.mapping_set import CompiledMapping, load_mapping_set
 from fhir_facade.outcome import Issue, Refused
 from fhir_facade.resources import data_root
 from fhir_facade.store.batches import shown
-from fhir_facade.store.field_values import Unfit, check
 from fhir_facade.terminology.identity import is_national_identity_number
 
 if TYPE_CHECKING:
-    from fhir_facade.mapping.interpret import Lineage
+    from fhir_facade.mapping.lineage import Lineage
 
 
 class Facade:
-    """The mappings of one folder, compiled.
+    """The mappings of one folder, with a site's changes laid over them, compiled.
 
     `to_fhir`, `to_bytes` and `to_model` give the same resource as a dict, JSON and a fhir.resources R4B
     model; `explain` says where each element came from. `resource` chooses among the types of one kind.
@@ -29,8 +29,8 @@ class Facade:
     told in `issues`.
     """
 
-    def __init__(self, mappings: Path | None = None) -> None:
-        self.mapping_set = load_mapping_set(mappings or data_root("mappings"))
+    def __init__(self, mappings: Path | None = None, site: Path | None = None, profiles: Path | None = None) -> None:
+        self.mapping_set = load_mapping_set(mappings or data_root("mappings"), site, profiles)
 
     def to_fhir(
         self, kind: str, record: Record, *, resource: str | None = None, issues: list[Issue] | None = None

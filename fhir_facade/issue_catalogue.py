@@ -72,6 +72,83 @@ ROWS: dict[str, tuple[str, str, int, str, str, str, str]] = {
         "Verdien i feltet {field} kan ikke skrives som FHIR: {reason} ({at}).",
         "Correct the record.", "Rett posten.",
     ),
+    # --- FHIR → record
+    "element-kept": (
+        "information", "informational", 200,
+        "No mapping row takes this element; it is kept beside the record and comes back on read.",
+        "Ingen rad i mappingen tar dette elementet; det er lagret ved siden av posten og kommer tilbake ved lesing.",
+        "", "",
+    ),
+    "element-not-taken": (
+        "error", "not-supported", 422,
+        "No mapping row takes this element, and nothing may be kept beside the record here.",
+        "Ingen rad i mappingen tar dette elementet, og ingenting kan lagres ved siden av posten her.",
+        "Leave the element out, or write with the policy keep.",
+        "Utelat elementet, eller skriv med regelen keep.",
+    ),
+    "element-not-stored": (
+        "warning", "not-supported", 200,
+        "No mapping row takes this element; it is not stored.",
+        "Ingen rad i mappingen tar dette elementet; det er ikke lagret.",
+        "Write with the policy keep to have it kept.", "Skriv med regelen keep for å få det lagret.",
+    ),
+    "element-refused": (
+        "error", "conflict", 422,
+        "The record cannot hold this value: '{sent}' was sent, and the record gives '{given}' back.",
+        "Posten kan ikke holde denne verdien: '{sent}' ble sendt, og posten gir '{given}' tilbake.",
+        "Send values that agree with each other, or leave the element out.",
+        "Send verdier som stemmer overens, eller utelat elementet.",
+    ),
+    "element-needed": (
+        "error", "required", 422,
+        "The field {field} must have a value, and no element gave it one.",
+        "Feltet {field} må ha en verdi, og ingen elementer ga det en.",
+        "Send the element named here.", "Send elementet som er nevnt her.",
+    ),
+    "element-defaulted": (
+        "information", "informational", 200,
+        "The element was not sent; the record got '{default}' ({at}).",
+        "Elementet ble ikke sendt; posten fikk '{default}' ({at}).",
+        "", "",
+    ),
+    "value-not-storable": (
+        "error", "value", 422,
+        "The field {field} cannot hold this value ({at}).", "Feltet {field} kan ikke holde denne verdien ({at}).",
+        "Send the whole value in the form that the mapping writes.",
+        "Send hele verdien på den formen som mappingen skriver.",
+    ),
+    "code-not-in-map": (
+        "error", "code-invalid", 422,
+        "The code '{code}' leads to no code of the record: the code map {map} has none for it ({at}).",
+        "Koden '{code}' fører ikke til noen kode i posten: oversettelsen {map} har ingen for den ({at}).",
+        "Codes that can be sent: {allowed}.", "Koder som kan sendes: {allowed}.",
+    ),
+    "id-not-ours": (
+        "error", "value", 422,
+        "The id does not begin with '{prefix}', so it is none of this mapping ({at}).",
+        "Id-en begynner ikke med '{prefix}', så den hører ikke til denne mappingen ({at}).",
+        "Use the id that the resource was read with.", "Bruk id-en som ressursen ble lest med.",
+    ),
+    "key-not-readable": (
+        "error", "not-found", 422,
+        "No record is known behind this id ({at}).", "Ingen post er kjent bak denne id-en ({at}).",
+        "Refer to a resource that was read from this server.",
+        "Vis til en ressurs som er lest fra denne tjeneren.",
+    ),
+    "value-hidden": (
+        "warning", "business-rule", 200,
+        "The record's value of {field} is not shown, because {guards} does not hold ({at}).",
+        "Postens verdi for {field} vises ikke, fordi {guards} ikke er oppfylt ({at}).",
+        "Correct the record, or map the field in a row without this guard.",
+        "Rett posten, eller map feltet i en rad uten denne betingelsen.",
+    ),
+    "value-absent": (
+        "information", "incomplete", 200,
+        "The record has no value of {field}; the element says '{reason}' instead ({at}).",
+        "Posten har ingen verdi for {field}; elementet sier «{reason}» i stedet ({at}).",
+        "Nothing needs to be done unless the value is known.",
+        "Ingenting må gjøres med mindre verdien er kjent.",
+    ),
     "internal-error": (
         "fatal", "exception", 500,
         "Something failed inside the server.", "Noe gikk galt i tjeneren.",
@@ -267,6 +344,22 @@ ROWS: dict[str, tuple[str, str, int, str, str, str, str]] = {
         "There is no mapping for the record kind '{kind}'{resource}.",
         "Det finnes ingen mapping for postslaget '{kind}'{resource}.",
         "Mapped: {allowed}{nearest}.", "Mappet: {allowed}{nearest}.",
+    ),
+    "element-unknown-here": (
+        "error", "value", 400,
+        "'{path}' is no element of this resource.", "'{path}' er ikke noe element i denne ressursen.",
+        "Items of a list have an index: type[0].coding[0].code{nearest}.",
+        "Punkter i en liste har en indeks: type[0].coding[0].code{nearest}.",
+    ),
+    "page-not-acceptable": (
+        "error", "not-supported", 406,
+        "The page cannot be given as '{format}'.", "Siden kan ikke gis som '{format}'.",
+        "Ask for one of: {allowed}.", "Be om en av: {allowed}.",
+    ),
+    "mapping-unknown": (
+        "error", "not-found", 404,
+        "There is no mapping '{name}'.", "Det finnes ingen mapping '{name}'.",
+        "Mappings: {allowed}{nearest}.", "Mappinger: {allowed}{nearest}.",
     ),
     # --- the store
     "record-in-use": (

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from fhir_facade.facade import Facade
+from fhir_facade.mapping.docs_prints import aligned
 from fhir_facade.outcome import Issue, Refused
 
 
@@ -63,7 +64,5 @@ def _explanation(facade: Facade, kind: str, resource: str | None, record: dict[s
     for origin in facade.explain(kind, record, resource=resource):
         value = "" if origin.value is None else str(origin.value)
         rows.append((origin.path, value, origin.field, origin.at))
-    widths = [min(max(len(row[column]) for row in rows), 60) for column in range(3)]
     head = f"{at}: {kind} → {mapping.resource_type} by {mapping.name} {mapping.version}"
-    body = ["  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]) for row in rows]
-    return "\n".join([head, *body, "", ""]).encode()
+    return "\n".join([head, *aligned(rows), "", ""]).encode()

@@ -16,6 +16,7 @@ from fhir_facade.app import Server, build_app
 from fhir_facade.contracts import Query
 from fhir_facade.mapping.mapping_set import MappingSet
 from fhir_facade.rest.capabilities import capability_statement
+from fhir_facade.rest.lineage import operation_definition
 from fhir_facade.rest.openapi import EXAMPLE_BASE, http_examples, openapi
 from fhir_facade.rest.surface import SURFACE
 from fhir_facade.settings import Settings
@@ -86,11 +87,12 @@ def _requests(server: Server, base: str) -> list[list[str]]:
 
 
 def api_files(mapping_set: MappingSet) -> dict[str, bytes]:
-    """The published description: OpenAPI, CapabilityStatement, example requests; always the same bytes."""
+    """The published description: OpenAPI, capabilities, operation, example requests; always the same bytes."""
     indent = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
     statement = orjson.loads(capability_statement(mapping_set, SURFACE, EXAMPLE_BASE, __version__))
     return {
         "openapi.json": orjson.dumps(openapi(mapping_set, EXAMPLE_BASE, __version__), option=indent),
         "capability-statement.json": orjson.dumps(statement, option=indent),
+        "operation-lineage.json": orjson.dumps(operation_definition(mapping_set, __version__), option=indent),
         "requests.http": http_examples(mapping_set).encode(),
     }

@@ -23,6 +23,12 @@ class Settings(BaseSettings):
         default_factory=lambda: data_root("mappings"),
         description="The folder of mapping files; ours when left out.",
     )
+    site_mappings: Path | None = Field(
+        default=None, description="A folder of mapping files that change those or add to them."
+    )
+    profiles: Path | None = Field(
+        default=None, description="The folder of StructureDefinitions that mappings may name; ours when left out."
+    )
     base_url: str = Field(
         default="",
         description="What links begin with, https://fhir.example.no/fhir; made of host and port if empty.",
@@ -37,6 +43,12 @@ class Settings(BaseSettings):
     )
     host: str = Field(default="127.0.0.1", description="The address to listen on.")
     port: int = Field(default=8000, ge=0, le=65535, description="The port to listen on.")
+    reload_mappings: float = Field(
+        default=0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Seconds between looks for changed mapping files, which are then taken into use; 0 is never.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="At info and below each request is one line; above, only faults."
     )

@@ -63,10 +63,12 @@ def settings_with(**given: Any) -> Settings:
         raise stop(FAILED, "\n".join(lines)) from None
 
 
-def mapping_set_of(folder: Path) -> MappingSet:
+def mapping_set_of(folder: Path, site: Path | None = None) -> MappingSet:
+    """The mappings of a folder, with those of a site (of the environment, when left out) laid over them."""
     from fhir_facade.mapping.mapping_set import load_mapping_set
 
-    return load_mapping_set(folder)
+    settings = settings_with()
+    return load_mapping_set(folder, site or settings.site_mappings, settings.profiles)
 
 
 def open_store(path: Path, mapping_set: MappingSet, *, must_exist: bool = False) -> SqliteStore:

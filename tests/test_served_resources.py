@@ -37,7 +37,7 @@ def resources(
 
 
 def test_every_resource_parses_as_r4b(resources: list[tuple[CompiledMapping, dict[str, Any]]]) -> None:
-    assert len({mapping.name for mapping, _ in resources}) == 20
+    assert len({mapping.name for mapping, _ in resources}) == 24
     for mapping, resource in resources:
         get_fhir_model_class(mapping.resource_type).model_validate(resource)
 

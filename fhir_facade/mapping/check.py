@@ -9,7 +9,10 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from fhir_facade.definitions import definitions
+from fhir_facade.mapping.check_back import check_back
+from fhir_facade.mapping.check_bindings import check_bindings
 from fhir_facade.mapping.findings import Finding, finding, nearest
+from fhir_facade.mapping.forward import writing
 from fhir_facade.mapping.ir import (
     Coded,
     Condition,
@@ -35,9 +38,11 @@ def check(mapping: MappingRules, kinds: Kinds, table: Table, lost: Collection[st
     return [
         *_no_id(mapping, table, lost),
         *_coverage(mapping, kind, kinds, table, lost),
-        *_bindings(mapping.rules, mapping.resource_type),
+        *check_back(mapping, kind, kinds, lost),
+        *_bindings(writing(mapping.rules), mapping.resource_type),
+        *check_bindings(mapping, kind, kinds),
         *_invertible(mapping.rules),
-        *_twice(mapping.rules, mapping.resource_type),
+        *_twice(writing(mapping.rules), mapping.resource_type),
         *required(mapping, kind, kinds, lost),
     ]
 
@@ -105,7 +110,8 @@ def used_fields(mapping: MappingRules, kind: Kind) -> tuple[set[str], dict[str, 
             for inner in every(rule.rules):
                 for name in fields_of(inner):
                     (used if name.startswith("^") else inside).add(name.removeprefix("^"))
-            inside.update(condition.field for condition in rule.only)
+            inside.update(condition.field for condition in rule.keep)
+            inside.update([rule.order] if rule.order else [])
         if isinstance(rule, Key):
             used.update(kind.key)
         used.update(fields_of(rule))

@@ -10,7 +10,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from fhir_facade.mapping.ir import Coded, CodeMap, Condition, Identify, System, Target
+import orjson
+
+from fhir_facade.mapping.ir import Coded, CodeMap, Condition, Custom, Identify, System, Target
 from fhir_facade.outcome import Issue
 
 OSLO = ZoneInfo("Europe/Oslo")
@@ -140,8 +142,8 @@ def coded_value(
             return None, beside(original, absent=True)
         return (None if rule.code_map.unmapped == "absent" else coded_json(rule.shape, [original])), None
     if rule.shape == "code":
-        return target.code, beside(original) if rule.original else None
-    return coded_json(rule.shape, [standard(target), *([original] if rule.original else [])]), None
+        return target.code, beside(original) if rule.original == "beside" else None
+    return coded_json(rule.shape, [standard(target), *([original] if rule.original == "beside" else [])]), None
 
 
 def standard(target: Target) -> Coding:
@@ -173,6 +175,28 @@ def identifier_json(rule: Identify, value: str, chosen: Any, assigner: Any) -> d
     if assigner is not None and rule.assigner_system:
         out["assigner"] = {"identifier": {"system": rule.assigner_system.uri, "value": assigner}}
     return out
+
+
+def custom_json(rule: Custom, value: Any, issues: list[Issue]) -> Any:
+    """What a Python pair makes of a value, as plain JSON; None, and an issue, where that is nothing or not JSON."""
+    try:
+        made = orjson.loads(orjson.dumps(rule.pair.to_fhir(value)))
+    except Exception as error:
+        reason = f"{rule.name} fails with {type(error).__name__}"
+    else:
+        if holds_data(made, rule.path[-1].name if rule.path else "") and not isinstance(made, list):
+            return made
+        reason = f"{rule.name} gives no element for it"
+    issues.append(Issue("value-not-usable", "", {"field": rule.field, "reason": reason, "at": rule.at}))
+    return None
+
+
+def holds_data(value: Any, name: str = "") -> bool:
+    """Whether anything stands in a value of the member `name`; the url of an extension says nothing by itself."""
+    if isinstance(value, dict):
+        bare = name in ("extension", "modifierExtension")
+        return any(holds_data(inner, key) for key, inner in value.items() if not (bare and key == "url"))
+    return any(holds_data(item, name) for item in value) if isinstance(value, list) else value is not None
 
 
 def holds(condition: Condition, record: Any) -> bool:

@@ -34,6 +34,7 @@ class SearchColumn:
 
     `kind` and `child` say whose table ("" = the kind's own); `compute` takes the record or item and returns the
     value: milliseconds since 1970 UTC for instants, folded text for strings, None when there is nothing to find.
+    `reads` are the fields that it is computed from and how each is read: what was written by other fields is stale.
     """
 
     kind: str
@@ -41,3 +42,4 @@ class SearchColumn:
     name: str
     type: Literal["integer", "text"]
     compute: Callable[[dict[str, Any]], int | str | None]
+    reads: tuple[tuple[str, str], ...] = ()

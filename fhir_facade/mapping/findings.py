@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
-    """One fault: where it stands and what is the matter, with the nearest right name where there is one."""
+    """One fault: where it stands and what is the matter, with the nearest right name where there is one.
+
+    A warning is told and stops nothing.
+    """
 
     file: str
     line: int
     message: str
+    severity: Literal["error", "warning"] = "error"
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.message}"
+        return f"{self.file}:{self.line}: {'warning: ' if self.severity == 'warning' else ''}{self.message}"
 
 
 class MappingError(Exception):
@@ -37,3 +42,8 @@ def finding(at: str, message: str) -> Finding:
     """A finding at a rule's "file:line"."""
     file, _, line = at.rpartition(":")
     return Finding(file, int(line), message)
+
+
+def warning(at: str, message: str) -> Finding:
+    """A warning at a rule's "file:line"."""
+    return replace(finding(at, message), severity="warning")

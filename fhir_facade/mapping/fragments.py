@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import orjson
 
 from fhir_facade.contracts import Record
-from fhir_facade.mapping.codecs import Unusable, coded_value, primitive
-from fhir_facade.mapping.ir import Coded, Copy, Logical, Refer
+from fhir_facade.mapping.codecs import Unusable, coded_value, custom_json, primitive
+from fhir_facade.mapping.ir import Coded, Copy, Custom, Logical, Refer
 from fhir_facade.outcome import Issue
 
 KEPT = 20_000  # values to a table; then it starts again
@@ -26,6 +26,11 @@ Render = Callable[[Record, list[Issue]], bytes]
 
 class HasIssues(Exception):
     """A value was met that raises an issue: no error; the record is rendered once more, this time telling them."""
+
+
+def has_issues() -> bytes:
+    """Raise HasIssues, where an expression must."""
+    raise HasIssues
 
 
 class Frame(NamedTuple):
@@ -143,6 +148,15 @@ def coded(rule: Coded) -> Produce:
     def produce(value: Any, issues: list[Issue]) -> tuple[Any, Any]:
         code, chosen, version = value if paired else (value, None, None)
         return coded_value(rule, code, chosen, version, issues)
+
+    return produce
+
+
+def custom(rule: Custom) -> Produce:
+    """How a Python pair makes a value."""
+
+    def produce(value: Any, issues: list[Issue]) -> tuple[Any, Any]:
+        return custom_json(rule, value, issues), None
 
     return produce
 

@@ -1,21 +1,31 @@
 """Read the rules one by one, in plain Python: slow, obvious, and the judge of every compiled engine.
 
-It also knows where each element came from, which is what `explain` and lineage show.
+Lineage is made of the same steps, with every value marked as it is written; see lineage.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
 from fhir_facade.contracts import Record, Resource
-from fhir_facade.mapping.codecs import Unusable, coded_value, holds, identifier_json, primitive
+from fhir_facade.mapping.codecs import (
+    Unusable,
+    coded_value,
+    custom_json,
+    holds,
+    holds_data,
+    identifier_json,
+    primitive,
+)  # fmt: skip
+from fhir_facade.mapping.forward import RECORD, Absence, Hidden, Hiding, forward, hiding
 from fhir_facade.mapping.ir import (
     Coded,
     Condition,
     Constant,
     Copy,
+    Custom,
     Derive,
     Each,
     Identify,
@@ -29,25 +39,28 @@ from fhir_facade.mapping.ir import (
 )  # fmt: skip
 from fhir_facade.outcome import Issue
 
+Mark = Callable[[Rule, "Sight", Any], Any]
+"""What is written for the value that a rule gives: the value itself, or the same shape with more known of it."""
 
-@dataclass(frozen=True, slots=True)
-class Lineage:
-    """Where one element came from: FHIR path, record field, the record's value, mapping file:line, what was done."""
 
-    path: str
-    field: str
-    value: Any
-    at: str
-    note: str
+def unmarked(rule: Rule, sight: Sight, value: Any) -> Any:
+    """The value itself."""
+    return value
 
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What a rule can see: the record or list item, the record around it, and where issues go."""
+    """What a rule can see: the record or list item, the record around it; where issues go, what guards may hide.
+
+    `place` is the item's place in the record (`helsepersonell[2]`), "" for the record itself.
+    """
 
     record: Record
     around: Record
     issues: list[Issue]
+    hiding: Hiding
+    mark: Mark = unmarked
+    place: str = ""
 
     def get(self, field: str) -> Any:
         return self.around.get(field[1:]) if field.startswith("^") else self.record.get(field)
@@ -56,22 +69,30 @@ class Sight:
 def interpret(mapping: MappingRules, record: Record, issues: list[Issue]) -> Resource:
     """Return the resource; what could not be written is added to `issues`."""
     resource: Resource = {"resourceType": mapping.resource_type}
-    for _ in steps(mapping, record, resource, issues):
-        pass
+    steps(mapping, record, resource, issues)
     return resource
 
 
-def explain(mapping: MappingRules, record: Record) -> list[Lineage]:
-    """Return where each element came from."""
-    return list(steps(mapping, record, {"resourceType": mapping.resource_type}, []))
+def steps(
+    mapping: MappingRules, record: Record, resource: Resource, issues: list[Issue], mark: Mark = unmarked
+) -> None:
+    """Fill the resource rule by rule; what each of them writes is marked."""
+    rules = forward(mapping.rules, mapping.resource_type)
+    sight = Sight(record, record, issues, hiding(rules), mark)
+    tell_hidden(sight.hiding[RECORD], sight)
+    fill(rules, sight, resource, root=True)
 
 
-def steps(mapping: MappingRules, record: Record, resource: Resource, issues: list[Issue]) -> Iterator[Lineage]:
-    """Fill the resource rule by rule, yielding the origin of every element as it is written."""
-    yield from fill(mapping.rules, Sight(record, record, issues), resource, mapping.resource_type, root=True)
+def tell_hidden(fields: tuple[Hidden, ...], sight: Sight) -> None:
+    """Raise an issue for each value that no row shows, because of guards."""
+    for hidden in fields:
+        value = sight.get(hidden.field)
+        there = bool(value) if hidden.many else value is not None
+        if there and not any(all(holds_in(sight, condition) for condition in guard) for guard in hidden.guards):
+            sight.issues.append(hidden.issue)
 
 
-def fill(rules: tuple[Rule, ...], sight: Sight, target: dict[str, Any], at: str, *, root: bool) -> Iterator[Lineage]:
+def fill(rules: tuple[Rule, ...], sight: Sight, target: dict[str, Any], *, root: bool) -> None:
     """Apply rules to one object: first those that carry data, then constants where there is something to complete.
 
     At the root every rule is applied in file order, for the resource is there in any case.
@@ -83,50 +104,48 @@ def fill(rules: tuple[Rule, ...], sight: Sight, target: dict[str, Any], at: str,
             later.append(rule)
         else:
             parent_of(target, rule.path, places)
-            yield from apply(rule, sight, target, places, at)
+            apply(rule, sight, target, places)
     for rule in later:
-        if holds_data(parent_of(target, rule.path, places)):
-            yield from apply(rule, sight, target, places, at)
+        parent = rule.path[-2].name if len(rule.path) > 1 else ""
+        if holds_data(parent_of(target, rule.path, places), parent):
+            apply(rule, sight, target, places)
     prune(target)
 
 
-def apply(rule: Rule, sight: Sight, target: dict[str, Any], places: Places, at: str) -> Iterator[Lineage]:
+def apply(rule: Rule, sight: Sight, target: dict[str, Any], places: Places) -> None:
     """Write what one rule says into `target`, if its guards hold."""
     if not all(holds_in(sight, condition) for condition in rule.when):
         return
     if isinstance(rule, Each):
-        yield from apply_each(rule, sight, target, places, at)
+        apply_each(rule, sight, target, places)
         return
     value, extra = value_of(rule, sight)
-    path, field = f"{at}.{rule.path_text}", field_of(rule)
     if value is not None:
-        put(target, rule.path, value, places)
-        yield Lineage(path, field, sight.get(field), rule.at, type(rule).__name__)
+        put(target, rule.path, sight.mark(rule, sight, value), places)
+        if isinstance(rule, Absence):
+            sight.issues.append(rule.issue)
     if extra is not None:
         last = rule.path[-1]
-        put(target, (*rule.path[:-1], replace(last, name=f"_{last.name}")), extra, places)
-        yield Lineage(path, field, sight.get(field), rule.at, "original code in an extension")
+        put(target, (*rule.path[:-1], replace(last, name=f"_{last.name}")), sight.mark(rule, sight, extra), places)
 
 
-def apply_each(rule: Each, sight: Sight, target: dict[str, Any], places: Places, at: str) -> Iterator[Lineage]:
-    here = f"{at}.{rule.path_text}"
-    items = [item for item in sight.record.get(rule.child) or () if all(holds(test, item) for test in rule.only)]
-    for item in items[:1] if rule.first else items:
-        inner = Sight(item, sight.record, sight.issues)
+def apply_each(rule: Each, sight: Sight, target: dict[str, Any], places: Places) -> None:
+    items = list(enumerate(sight.record.get(rule.child) or ()))
+    items = [(at, item) for at, item in items if all(holds(test, item) for test in rule.keep)]
+    for at, item in items[:1] if rule.first else items:
+        inner = Sight(item, sight.record, sight.issues, sight.hiding, sight.mark, f"{rule.child}[{at}]")
+        tell_hidden(sight.hiding.get(id(rule), ()), inner)
         leaf = rule.rules[0] if rule.rules and not rule.rules[0].path else None
         if leaf is not None:
             value, _ = value_of(leaf, inner)
             if value is not None:
-                put(target, rule.path, value, places)
-                field = field_of(leaf)
-                yield Lineage(here, field, inner.get(field), leaf.at, type(leaf).__name__)
+                put(target, rule.path, sight.mark(leaf, inner, value), places)
             continue
         part: dict[str, Any] = {}
-        found = list(fill(rule.rules, inner, part, here, root=False))
+        fill(rule.rules, inner, part, root=False)
         if holds_data(part):
             url = rule.path[-1].url
-            put(target, rule.path, {"url": url, **part} if url else part, places)
-            yield from found
+            put(target, rule.path, {"url": sight.mark(rule, inner, url), **part} if url else part, places)
 
 
 Places = dict[tuple[int, str], dict[str, Any]]
@@ -156,22 +175,15 @@ def put(target: dict[str, Any], path: Path, value: Any, places: Places) -> None:
         parent[last.name] = value
 
 
-def holds_data(value: Any) -> bool:
-    """Whether anything but an extension's url stands in a value."""
-    if isinstance(value, dict):
-        return any(holds_data(inner) for name, inner in value.items() if name != "url")
-    return any(map(holds_data, value)) if isinstance(value, list) else True
-
-
 def prune(value: dict[str, Any]) -> None:
     """Take away what was made and stayed empty."""
     for name, inner in list(value.items()):
         if isinstance(inner, list):
-            inner[:] = [item for item in inner if holds_data(item)]
+            inner[:] = [item for item in inner if holds_data(item, name)]
         for item in inner if isinstance(inner, list) else [inner]:
             if isinstance(item, dict):
                 prune(item)
-        if not holds_data(inner) or inner == []:
+        if not holds_data(inner, name) or inner == []:
             del value[name]
 
 
@@ -194,6 +206,9 @@ def value_of(rule: Rule, sight: Sight) -> tuple[Any, dict[str, Any] | None]:
         case Coded() | Identify() | Logical():
             value = sight.get(rule.field)
             return (None, None) if value is None else valued(rule, value, sight)
+        case Custom():
+            value = sight.get(rule.field)
+            return (None if value is None else custom_json(rule, value, sight.issues)), None
         case Each():
             raise AssertionError("lists are applied, not valued")
         case _:
@@ -234,19 +249,3 @@ def holds_in(sight: Sight, condition: Condition) -> bool:
     if condition.field.startswith("^"):
         return holds(replace(condition, field=condition.field[1:]), sight.around)
     return holds(condition, sight.record)
-
-
-def field_of(rule: Rule) -> str:
-    match rule:
-        case Copy():
-            return rule.fields[0]
-        case Coded() | Identify() | Logical() | Refer():
-            return rule.field
-        case Key():
-            return "$key"
-        case Derive():
-            return rule.choices[0][0].field if rule.choices else ""
-        case Constant() | Each():
-            return ""
-        case _:
-            assert_never(rule)

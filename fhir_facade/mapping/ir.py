@@ -5,12 +5,18 @@ Adding a node is an architecture decision: every engine matches on all of them a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import field as option
+from typing import Any, Literal, Protocol
 
 Shape = Literal["code", "Coding", "CodeableConcept"]
 Codec = Literal["text", "integer", "date", "dateTime", "year"]
+Parts = tuple[tuple[str, Codec], ...]
+"""The fields that a key text is made of, in order, and how each is read back."""
+
+
+Direction = Literal["", "to-fhir", "from-fhir"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +89,18 @@ class CodeMap:
 
 @dataclass(frozen=True, slots=True)
 class Common:
-    """What every rule has: the path it fills, the guards it stands under, and its place in the file."""
+    """What every rule has: the path it fills, the guards it stands under, and its place in the file.
+
+    `only` names the one direction in which it works; `default` is the record value of a new record whose resource
+    lacks the element; `absent` is the data-absent-reason that stands where the record lacks the value.
+    """
 
     path: Path
     when: tuple[Condition, ...]
     at: str
+    only: Direction = option(default="", kw_only=True)
+    default: str = option(default="", kw_only=True)
+    absent: str = option(default="", kw_only=True)
 
     @property
     def path_text(self) -> str:
@@ -96,12 +109,16 @@ class Common:
 
 @dataclass(frozen=True, slots=True)
 class Copy(Common):
-    """A primitive with the same value; the first of `fields` that is present, and `suffix` behind it."""
+    """A primitive with the same value; the first of `fields` that is present, and `suffix` behind it.
+
+    `codecs` has one codec for each field; `codec` is that of the first, which all of them share in being written.
+    """
 
     fields: tuple[str, ...]
     codec: Codec
     datatype: str
     suffix: str = ""
+    codecs: tuple[Codec, ...] = option(default=(), kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +126,16 @@ class Key(Common):
     """The resource id, made of the record's whole key behind a prefix."""
 
     prefix: str
+    parts: Parts = option(default=(), kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Coded(Common):
-    """A code, Coding or CodeableConcept, of one system or of the system that `system_field` names."""
+    """A code, Coding or CodeableConcept, of one system or of the system that `system_field` names.
+
+    `original` says where the record's own code stands when a code map changes it: "beside" the translated one, at
+    the path of another row of the same field, or "" nowhere, so that the map must lead back by itself.
+    """
 
     field: str
     shape: Shape
@@ -122,7 +144,7 @@ class Coded(Common):
     systems: Mapping[str, System]
     version_field: str
     code_map: CodeMap | None
-    original: Literal["", "beside"]
+    original: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +168,8 @@ class Refer(Common):
     link: str
     to: str
     prefix: str
+    kind: str = option(default="", kw_only=True)
+    parts: Parts = option(default=(), kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,23 +196,53 @@ class Derive(Common):
     otherwise: Any
 
 
+class Pair(Protocol):
+    """A conversion written in Python: both directions, and examples of (record value, JSON) that prove them."""
+
+    examples: Sequence[tuple[Any, Any]]
+
+    def to_fhir(self, value: Any) -> Any | None: ...
+
+    def to_record(self, value: Any) -> Any | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Custom(Common):
+    """An element of any shape, made of a field and read back by a pair of Python functions; `name` is module:pair."""
+
+    field: str
+    pair: Pair
+    name: str
+
+
 @dataclass(frozen=True, slots=True)
 class Each(Common):
-    """A list of the record: one item of a repeating element for each, or the first alone where one is allowed."""
+    """A list of the record: one item of a repeating element for each, or the first alone where one is allowed.
+
+    `keep` are the conditions that an item must meet to be shown; `order` is the field that holds its place, from 1;
+    `records` says that the items are records of their own kind, which this resource shows and never writes; `emit` is
+    the mapping by which each of them is a resource of its own.
+    """
 
     child: str
     key: tuple[str, ...]
-    only: tuple[Condition, ...]
+    keep: tuple[Condition, ...]
     rules: tuple[Rule, ...]
     first: bool
+    order: str = option(default="", kw_only=True)
+    records: bool = option(default=False, kw_only=True)
+    emit: str = option(default="", kw_only=True)
 
 
-Rule = Copy | Key | Coded | Identify | Refer | Logical | Constant | Derive | Each
+Rule = Copy | Key | Coded | Identify | Refer | Logical | Constant | Derive | Custom | Each
 
 
 @dataclass(frozen=True, slots=True)
 class MappingRules:
-    """One mapping file: a record kind, a resource type and the rules between them."""
+    """One mapping file: a record kind, a resource type and the rules between them.
+
+    `remainder` says what becomes of inbound elements that no rule takes; "" leaves it to the deployment.
+    """
 
     name: str
     version: str
@@ -198,11 +252,15 @@ class MappingRules:
     rules: tuple[Rule, ...]
     ignored: Mapping[str, str]
     file: str
+    remainder: Literal["", "keep", "reject", "warn"] = ""
 
 
 def carries_nothing(rule: Rule) -> bool:
-    """Whether a rule says nothing of the record, so that it alone does not make its parent worth writing."""
-    return isinstance(rule, Constant | Derive)
+    """Whether a rule says nothing of the record, so that it alone does not make its parent worth writing.
+
+    What a mapping says in `meta` stands whatever the record holds: a security label waits for no other element.
+    """
+    return isinstance(rule, Constant | Derive) and not (rule.path and rule.path[0].name == "meta")
 
 
 def fields_of(rule: Rule) -> tuple[str, ...]:
@@ -215,7 +273,7 @@ def fields_of(rule: Rule) -> tuple[str, ...]:
             return (*(name for name in (rule.field, rule.system_field, rule.version_field) if name), *guards)
         case Identify():
             return (*(name for name in (rule.field, rule.system_field, rule.assigner_field) if name), *guards)
-        case Refer() | Logical():
+        case Refer() | Logical() | Custom():
             return (rule.field, *guards)
         case Derive():
             return (*(condition.field for condition, _ in rule.choices), *guards)

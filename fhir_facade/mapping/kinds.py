@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from fhir_facade.contracts import Record
+from fhir_facade.mapping.ir import Codec, Parts
 
 FieldType = Literal["text", "code", "integer", "date", "dateTime", "year"]
 Required = Literal["no", "always", "in-message"]
@@ -89,9 +90,18 @@ class Kind:
         """The child lists that live inside the record, not those that are records of their own."""
         return [child for child in self.children.values() if not child.records]
 
+    def parts(self, names: Iterable[str]) -> Parts:
+        """How the fields of a key are read back from its text."""
+        return tuple((name, codec_of(self.fields[name].type) if name in self.fields else "text") for name in names)
+
     def link_of(self, field_name: str) -> Link | None:
         """The reference that a field points with: the one whose last field it is."""
         return next((link for link in self.links.values() if link.fields[-1] == field_name), None)
+
+
+def codec_of(field_type: FieldType) -> Codec:
+    """How values of a field type are read and written; a code is text."""
+    return "text" if field_type == "code" else field_type
 
 
 @dataclass(frozen=True)
@@ -115,9 +125,11 @@ class Kinds:
             if child.records:
                 whole[child.name] = [self.complete(self[child.records], item) for item in items]
             else:
-                whole[child.name] = [dict(item) for item in items]
-                for item in whole[child.name]:
-                    add_keys(item, (), child.links, whole)
+                whole[child.name] = items
+                if child.links:
+                    whole[child.name] = [dict(item) for item in items]
+                    for item in whole[child.name]:
+                        add_keys(item, (), child.links, whole)
         return whole
 
 
@@ -128,6 +140,19 @@ def add_keys(record: Record, key: tuple[str, ...], links: Mapping[str, Link], pa
     for link in links.values():
         parts = [_look_up(name, record, parent) for name in link.fields]
         record["$" + link.name] = None if parts[-1] is None else key_text(parts)
+
+
+def key_parts(text: str, parts: Parts) -> dict[str, Any] | None:
+    """The fields that a key text was made of; None when it is a hash or was made of something else."""
+    texts = text.split(".")
+    if len(texts) != len(parts):
+        return None
+    found: dict[str, Any] = {}
+    for (name, codec), part in zip(parts, texts, strict=True):
+        if codec == "integer" and part and not re.fullmatch("-?[0-9]{1,18}", part):
+            return None
+        found[name] = None if not part else int(part) if codec == "integer" else part
+    return found if key_text(found.values()) == text else None
 
 
 def _look_up(name: str, record: Record, parent: Record | None) -> Any:

@@ -22,50 +22,58 @@ from fhir_facade.mapping.ir import (
     Each,
     Key,
     MappingRules,
+    Parts,
     Rule,
 )  # fmt: skip
-from fhir_facade.mapping.kinds import PREFIX_LENGTH, Field, Kind, Kinds, Link
-from fhir_facade.mapping.load_values import coded, constant_value, identify, logical, refer
+from fhir_facade.mapping.kinds import PREFIX_LENGTH, Field, Kind, Kinds, Link, codec_of
+from fhir_facade.mapping.load_values import coded, common, constant_value, custom, identify, logical, refer
 from fhir_facade.mapping.paths import Resolved, resolve
-from fhir_facade.mapping.shapes import Shape, clean, empty, kept, missing_keys, repeated_keys, words_of
+from fhir_facade.mapping.shapes import (
+    WORDS,
+    Shape,
+    clean,
+    empty,
+    has_shape,
+    kept,
+    missing_keys,
+    repeated_keys,
+    words_of,
+)
 from fhir_facade.mapping.source import Table
 from fhir_facade.mapping.vocabulary import Extension, Vocabulary
 
 FILE: Mapping[str, Shape] = {
     "mapping": "text", "version": "text", "epj": "text", "fhir": "text", "profile": "text", "meaning": "text",
-    "rules": "rows", "ignore": "lookup",
+    "remainder": "text", "rules": "rows", "ignore": "lookup",
 }  # fmt: skip
 TEXTS: tuple[str, ...] = (
     "epj", "fhir", "as", "system", "system-from", "systems", "version-from", "codes", "original", "to", "prefix",
-    "type", "type-system", "assigner", "assigner-system", "derive", "in", "each",
+    "type", "type-system", "assigner", "assigner-system", "derive", "in", "each", "default", "absent", "order", "emit",
+    "python",
 )  # fmt: skip
 ROW: Mapping[str, Shape] = {
     **dict.fromkeys(TEXTS, "text"),
-    "const": "any", "key": "texts", "only": "guards", "when": "guards", "rules": "rows",
+    "const": "any", "key": "texts", "only": "any", "when": "guards", "rules": "rows",
 }  # fmt: skip
+ANY_VALUE = frozenset({"epj", "fhir", "as", "when", "only", "default", "absent"})
 TAKES: Mapping[str, frozenset[str]] = {
     "a group": frozenset({"when", "rules"}),
-    "a list with rows": frozenset({"each", "fhir", "key", "only", "when", "rules"}),
+    "a list with rows": frozenset({"each", "fhir", "key", "only", "when", "rules", "order", "emit"}),
     "a constant": frozenset({"fhir", "const", "in", "when"}),
     "a derived value": frozenset({"fhir", "derive", "in", "when"}),
-    "a plain value": frozenset({"epj", "fhir", "as", "when"}),
+    "a plain value": ANY_VALUE,
     "as id": frozenset({"epj", "fhir", "as", "prefix", "when"}),
-    "a code": frozenset(
-        {"epj", "fhir", "as", "system", "system-from", "systems", "version-from", "codes", "original", "when"}
-    ),
-    "an identifier": frozenset(
-        {
-            "epj", "fhir", "as", "system", "system-from", "systems", "type-system", "assigner", "assigner-system",
-            "when",
-        }
-    ),
-    "a reference": frozenset({"epj", "fhir", "as", "to", "when"}),
-    "a logical reference": frozenset({"epj", "fhir", "as", "system", "type", "when"}),
+    "a code": ANY_VALUE | {"system", "system-from", "systems", "version-from", "codes", "original"},
+    "an identifier": ANY_VALUE
+    | {"system", "system-from", "systems", "type-system", "assigner", "assigner-system"},
+    "a reference": ANY_VALUE | {"to"},
+    "a logical reference": ANY_VALUE | {"system", "type"},
+    "a value made by Python": ANY_VALUE | {"python"},
 }  # fmt: skip
 """Which keys each kind of row reads; another key there would be lost in silence, so it is a fault."""
 KINDS_OF_ROW: Mapping[str, str] = {
     "id": "as id", "code": "a code", "coding": "a code", "concept": "a code", "identifier": "an identifier",
-    "reference": "a reference", "logical": "a logical reference",
+    "reference": "a reference", "logical": "a logical reference", "python": "a value made by Python",
 }  # fmt: skip
 CODECS: Mapping[str, tuple[str, ...]] = {
     "text": ("string", "markdown", "uri", "url", "canonical", "id", "code", "uuid", "oid"),
@@ -87,6 +95,11 @@ class Place:
         self.item_kind, self.listed = item, listed
         self.fields: Mapping[str, Field] = item.fields if item else listed.fields if listed else kind.fields
         self.links: Mapping[str, Link] = item.links if item else listed.links if listed else kind.links
+
+    def parts(self, names: tuple[str, ...]) -> Parts:
+        """How the fields of a reference are read back; in a list, those of the record around it too."""
+        known = {**self.kind.fields, **self.fields}
+        return tuple((name, codec_of(known[name].type) if name in known else "text") for name in names)
 
     def field(self, name: str, line: int) -> Field | None:
         """The field called `name` ("^name" is the enclosing record's); a finding when there is none."""
@@ -134,7 +147,15 @@ class Loader:
             rules=rules,
             ignored={name: str(why) for name, why in table.get("ignore", empty()).items()},
             file=self.file,
+            remainder=self.remainder(table),
         )
+
+    def remainder(self, table: Table) -> Any:
+        """What becomes of inbound elements that no row takes."""
+        named = str(table.get("remainder", ""))
+        if named not in ("", "keep", "reject", "warn"):
+            self.report(table.at("remainder"), f"'remainder' is keep, reject or warn, not '{named}'")
+        return named
 
     def rules(self, rows: Any, place: Place, when: tuple[Condition, ...]) -> tuple[Rule, ...]:
         """The rules of some rows; what a faulty row speaks of is remembered, lest it be reported as missing too."""
@@ -203,14 +224,29 @@ class Loader:
         key = tuple(map(str, row["key"])) if "key" in row else child.key
         for part in key if "key" in row else ():
             inner.field(part, row.at("key"))
-        only = self.guards(row["only"], inner) if "only" in row else ()
+        keep = self.kept_items(row, inner)
+        order = str(row.get("order", ""))
+        if order and inner.field(order, row.at("order")) and inner.fields[order].type != "integer":
+            self.report(row.at("order"), f"'order' names a whole number, but '{order}' is {inner.fields[order].type}")
         if "rules" in row:
             self.takes(row, "a list with rows")
             rules = self.rules(row["rules"], inner, ())
         else:  # the item itself is the value: one rule with an empty path
             leaf = self.rule(_leaf_row(row), Place(self, place.kind, name, place.root, place.inside), ())
             rules = (replace(leaf, path=()),) if leaf else ()
-        return Each(found.path, when, f"{self.file}:{row.line}", name, key, only, rules, not found.element.many)
+        return Each(
+            found.path, when, f"{self.file}:{row.line}", name, key, keep, rules, not found.element.many,
+            order=order, records=bool(child.records), emit=str(row.get("emit", "")),
+        )  # fmt: skip
+
+    def kept_items(self, row: Table, inner: Place) -> tuple[Condition, ...]:
+        """`only` of a list: which of its items are shown."""
+        if "only" not in row:
+            return ()
+        if not has_shape(row["only"], "guards"):
+            self.report(row.at("only"), f"'only' of a list is {WORDS['guards']}")
+            return ()
+        return self.guards(row["only"], inner)
 
     def rule(self, row: Table, place: Place, when: tuple[Condition, ...]) -> Rule | None:
         found = self.path(row, place)
@@ -227,7 +263,7 @@ class Loader:
         if "epj" not in row:
             self.report(row.line, "a row needs 'epj', 'const', 'derive' or 'each'")
             return None
-        kind = str(row.get("as", "")) or _natural(datatype, row)
+        kind = "python" if "python" in row else str(row.get("as", "")) or _natural(datatype, row)
         if kind == "code" and "codes" not in row:
             kind = "" if datatype == "code" else kind  # a field that already holds FHIR's own code
         if kind not in ("", datatype, *KINDS_OF_ROW):
@@ -235,7 +271,8 @@ class Loader:
             self.report(row.at("as"), f"no kind of row is called '{kind}' here{near}")
             return None
         self.takes(row, KINDS_OF_ROW.get(kind, "a plain value"))
-        return self.valued(row, place, found, kind, when)
+        rule = self.valued(row, place, found, kind, when)
+        return replace(rule, **common(self, row, place, rule)) if rule else None
 
     def valued(self, row: Table, place: Place, found: Resolved, kind: str, when: tuple[Condition, ...]) -> Rule | None:
         """The rule that puts a field's value at a path."""
@@ -249,7 +286,7 @@ class Loader:
             return None
         match kind:
             case "id":
-                return self.key(row, found, when)
+                return self.key(row, place, found, when)
             case "code" | "coding" | "concept":
                 return coded(self, row, place, found, kind, when)
             case "identifier":
@@ -258,16 +295,18 @@ class Loader:
                 return refer(self, row, place, found, when)
             case "logical":
                 return logical(self, row, found, when)
+            case "python":
+                return custom(self, row, found, when)
         return None
 
-    def key(self, row: Table, found: Resolved, when: tuple[Condition, ...]) -> Key | None:
+    def key(self, row: Table, place: Place, found: Resolved, when: tuple[Condition, ...]) -> Key | None:
         prefix = str(row.get("prefix", ""))
         if row["epj"] != "$key" or found.full.count(".") != 1 or not found.full.endswith(".id") or when:
             self.report(row.line, "'as: id' makes the resource id: {epj: $key, fhir: id, as: id}")
             return None
         if not re.fullmatch("[A-Za-z0-9]*", prefix) or len(prefix) >= PREFIX_LENGTH:
             self.report(row.at("prefix"), f"id prefix '{prefix}' is not up to {PREFIX_LENGTH - 1} letters and digits")
-        return Key(found.path, when, f"{self.file}:{row.line}", prefix)
+        return Key(found.path, when, f"{self.file}:{row.line}", prefix, parts=place.kind.parts(place.kind.key))
 
     def known(self, row: Table, place: Place) -> bool:
         name = str(row["epj"])
@@ -279,12 +318,12 @@ class Loader:
         datatype = found.element.types[0] if found.element.types else ""
         names = tuple(part.strip() for part in str(row["epj"]).split("|"))
         types = [field.type for name in names if (field := place.field(name, row.at("epj")))]
-        codecs: list[Codec] = ["text" if each == "code" else each for each in types]
+        codecs: list[Codec] = [codec_of(each) for each in types]
         for name, each, codec in zip(names, types, codecs, strict=True):
             if datatype not in CODECS[codec]:
                 self.report(row.line, f"field '{name}' is {each}, but {found.full} is {datatype or 'an object'}")
                 return None
-        return Copy(found.path, when, f"{self.file}:{row.line}", names, codecs[0], datatype)
+        return Copy(found.path, when, f"{self.file}:{row.line}", names, codecs[0], datatype, codecs=tuple(codecs))
 
     def derive(
         self, row: Table, place: Place, found: Resolved, datatype: str, when: tuple[Condition, ...]
@@ -308,7 +347,7 @@ class Loader:
 
 def _leaf_row(row: Table) -> Table:
     """The row that an `each` without rules stands for: the same row for one item."""
-    return kept(row, set(row) - {"each", "key", "only", "when"})
+    return kept(row, set(row) - {"each", "key", "only", "when", "order", "emit"})
 
 
 def _natural(datatype: str, row: Table) -> str:

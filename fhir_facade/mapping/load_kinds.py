@@ -9,8 +9,9 @@ from typing import cast
 
 from fhir_facade.mapping.findings import Finding, MappingError, finding, nearest
 from fhir_facade.mapping.kinds import ChildList, Field, FieldType, Kind, Kinds, Link, Required
+from fhir_facade.mapping.overrides import placed, retold, sources
 from fhir_facade.mapping.shapes import Shape, clean, empty, missing_keys, repeated_keys
-from fhir_facade.mapping.source import SourceError, Table, read
+from fhir_facade.mapping.source import Table
 from fhir_facade.terminology.lists import code_lists
 
 TYPES = ("text", "code", "integer", "date", "dateTime", "year")
@@ -30,18 +31,22 @@ LINK: Mapping[str, Shape] = {"to": "text", "fields": "texts"}
 NAME = re.compile(r"[A-Za-z]\w*").fullmatch
 
 
-def load_kinds(folder: Path) -> Kinds:
-    """Return every kind in the folder, ordered so that references point to earlier kinds; MappingError if faulty."""
+def load_kinds(folder: Path, site: Path | None = None) -> Kinds:
+    """Return every kind in the folder, ordered so that references point to earlier kinds; MappingError if faulty.
+
+    `site` is a folder of record files that change or add to them.
+    """
     findings: list[Finding] = []
     kinds: dict[str, Kind] = {}
-    for path in sorted(folder.glob("*.yaml")):
-        try:
-            kind = _kind(path.name, read(path), findings)
-        except SourceError as error:
-            findings.append(Finding(error.file, error.line, error.message))
-            continue
+    label = f"{site.parent.name}/{site.name}" if site else ""
+    own = site.glob("*.yaml") if site else ()
+    files = sources(folder.glob("*.yaml"), own, label, "record", findings)
+    seams = {source.file: source.site for source in files if source.site}
+    for source in files:
+        kind = _kind(source.file, source.table, findings)
         if kind is None:
             continue
+        kind = retold(kind, source.site) if source.site else kind
         if kind.name in kinds:
             findings.append(finding(kind.at, f"a second record file is called '{kind.name}'"))
         kinds[kind.name] = kind
@@ -49,7 +54,7 @@ def load_kinds(folder: Path) -> Kinds:
         for kind in kinds.values():
             findings += _dangling(kind, kinds)
     if findings:
-        raise MappingError(findings)
+        raise MappingError(placed(found, seams) for found in findings)
     return Kinds(_in_order(kinds))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -9,10 +10,21 @@ from typing import TYPE_CHECKING, Any
 from fhir_facade.definitions import definitions
 from fhir_facade.mapping.codecs import coded_json
 from fhir_facade.mapping.findings import nearest
-from fhir_facade.mapping.ir import Coded, CodeMap, Condition, Identify, Logical, Refer, Shape, System
+from fhir_facade.mapping.ir import (
+    Coded,
+    CodeMap,
+    Condition,
+    Custom,
+    Identify,
+    Logical,
+    Refer,
+    Rule,
+    Shape,
+    System,
+)  # fmt: skip
 from fhir_facade.mapping.paths import Resolved
 from fhir_facade.mapping.source import Table
-from fhir_facade.terminology.lists import by_system
+from fhir_facade.terminology.lists import by_system, code_lists
 
 if TYPE_CHECKING:
     from fhir_facade.mapping.load import Loader, Place
@@ -52,9 +64,7 @@ def coded(loader: Loader, row: Table, place: Place, found: Resolved, kind: str, 
         loader.report(row.line, f"{found.full} is a code: it needs 'codes'")
         return None
     original = str(row.get("original", ""))
-    if original not in ("", "beside"):
-        loader.report(row.at("original"), f"'original' is beside or left out, not '{original}'")
-    elif original and not code_map:
+    if original and not code_map:
         loader.report(row.at("original"), "without 'codes' the original is all there is: leave 'original' out")
     if system:
         _same_list(loader, row, place, system)
@@ -69,7 +79,7 @@ def coded(loader: Loader, row: Table, place: Place, found: Resolved, kind: str, 
         systems=table or {},
         version_field=_field(loader, row, place, "version-from"),
         code_map=code_map,
-        original="beside" if original == "beside" else "",
+        original=original,
     )
 
 
@@ -136,18 +146,20 @@ def refer(loader: Loader, row: Table, place: Place, found: Resolved, when: When)
     if not _may_refer(loader, row, found, "to", target):
         return None
     if name == "$key":
-        kind_name, link = (place.item_kind or place.kind).name, "key"
+        own = place.item_kind or place.kind
+        kind_name, link, parts = own.name, "key", own.parts(own.key)
     else:
         closed = next((link for link in place.links.values() if link.fields[-1] == name), None)
         if closed is None:
             loader.report(row.at("epj"), f"field '{name}' closes no reference of {place.kind.name}")
             return None
-        kind_name, link = closed.to, closed.name
+        kind_name, link, parts = closed.to, closed.name, place.parts(closed.fields)
     prefix = loader.prefixes.get((kind_name, target))
     if prefix is None:
         loader.report(row.at("to"), f"no mapping makes {target} of {kind_name}, so the reference would not resolve")
         return None
-    return Refer(found.path, when, f"{loader.file}:{row.line}", name, link, target, prefix)
+    at = f"{loader.file}:{row.line}"
+    return Refer(found.path, when, at, name, link, target, prefix, kind=kind_name, parts=parts)
 
 
 def logical(loader: Loader, row: Table, found: Resolved, when: When) -> Logical | None:
@@ -162,6 +174,46 @@ def logical(loader: Loader, row: Table, found: Resolved, when: When) -> Logical 
     if system is None or not fits:
         return None
     return Logical(found.path, when, f"{loader.file}:{row.line}", str(row["epj"]), system, target)
+
+
+def custom(loader: Loader, row: Table, found: Resolved, when: When) -> Custom | None:
+    """`as: python, python: "module:pair"`: a pair of functions of the deployment, with examples of its own."""
+    named = str(row.get("python", ""))
+    module, _, name = named.partition(":")
+    try:
+        pair = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        loader.report(row.at("python"), f"no Python pair '{named}' can be imported: {error}")
+        return None
+    if not all(hasattr(pair, part) for part in ("to_fhir", "to_record", "examples")) or not pair.examples:
+        loader.report(row.at("python"), f"'{named}' needs to_fhir, to_record and examples")
+        return None
+    for value, written in pair.examples:
+        if pair.to_fhir(value) != written or pair.to_record(written) != value:
+            loader.report(row.at("python"), f"'{named}' does not keep its own example {value!r}")
+            return None
+    return Custom(found.path, when, f"{loader.file}:{row.line}", str(row["epj"]), pair, named)
+
+
+def common(loader: Loader, row: Table, place: Place, rule: Rule) -> dict[str, Any]:
+    """What every row with a value may say: its one direction, a default for new records, a reason for absence."""
+    only = row.get("only", "")
+    if only not in ("", "to-fhir", "from-fhir"):
+        loader.report(row.at("only"), "'only' of a row is to-fhir or from-fhir")
+        only = ""
+    default, absent = str(row.get("default", "")), str(row.get("absent", ""))
+    reasons = {code for _, code in definitions().codes("http://hl7.org/fhir/ValueSet/data-absent-reason") or ()}
+    if absent and absent not in reasons:
+        loader.report(row.at("absent"), f"'{absent}' is no data-absent-reason{nearest(absent, reasons)}")
+    field = place.field(str(row["epj"]), row.at("epj")) if default and "|" not in row["epj"] else None
+    if default and field is None:
+        loader.report(row.at("default"), "a default belongs to one field")
+    elif field and field.type == "integer" and not re.fullmatch("-?[0-9]{1,9}", default):
+        loader.report(row.at("default"), f"'{default}' is no whole number")
+    elif field and field.code_list and default not in code_lists()[field.code_list].codes:
+        known = code_lists()[field.code_list].codes
+        loader.report(row.at("default"), f"'{default}' is not in list {field.code_list}{nearest(default, known)}")
+    return {"only": only, "default": default, "absent": absent}
 
 
 def constant_value(loader: Loader, row: Table, key: str, spec: Any, datatype: str, found: Resolved) -> Any:

@@ -4,26 +4,38 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from dataclasses import field as option
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fhir_facade import __version__
 from fhir_facade.contracts import Record, Resource
 from fhir_facade.definitions import definitions
 from fhir_facade.mapping.check import check
+from fhir_facade.mapping.check_back import check_emits
+from fhir_facade.mapping.check_profile import check_profile
 from fhir_facade.mapping.findings import Finding, MappingError, finding
-from fhir_facade.mapping.interpret import Lineage, explain, interpret
-from fhir_facade.mapping.ir import Copy, Key, MappingRules, Step
+from fhir_facade.mapping.interpret import interpret
+from fhir_facade.mapping.ir import Constant, Copy, Key, MappingRules, Step
 from fhir_facade.mapping.kinds import Kind, Kinds
+from fhir_facade.mapping.lineage import Lineage, trace
 from fhir_facade.mapping.load import Loader, mapping_files
 from fhir_facade.mapping.load_kinds import load_kinds
-from fhir_facade.mapping.source import SourceError, Table, read
+from fhir_facade.mapping.overrides import placed, retold, site_mapping_files, sources
+from fhir_facade.mapping.profiles import Profiles, load_profiles
+from fhir_facade.mapping.put import Policy, Putting, Written
+from fhir_facade.mapping.read_values import Resolve
+from fhir_facade.mapping.source import Table
 from fhir_facade.mapping.to_bytes import Render, compile_to_bytes
 from fhir_facade.mapping.to_fhir import Forward, compile_to_fhir
-from fhir_facade.mapping.to_where import SearchPlan
+from fhir_facade.mapping.to_record import compile_to_record
 from fhir_facade.mapping.vocabulary import Vocabulary, load_vocabulary
 from fhir_facade.outcome import Issue
+
+if TYPE_CHECKING:
+    from fhir_facade.mapping.to_where import SearchPlan
 
 
 @dataclass(frozen=True)
@@ -34,6 +46,8 @@ class CompiledMapping:
     kind: Kind
     hash8: str
     id_prefix: str
+    kinds: Kinds
+    words: Vocabulary
 
     @property
     def name(self) -> str:
@@ -61,9 +75,28 @@ class CompiledMapping:
         """The resource by the plain interpreter."""
         return interpret(self.rules, record, issues)
 
-    def explain(self, record: Record) -> list[Lineage]:
-        """Where each element of the record's resource comes from."""
-        return explain(self.rules, record)
+    def to_record(
+        self, resource: Resource, base: Record | None = None, *, policy: Policy | None = None,
+        resolve: Resolve | None = None,
+    ) -> Written:  # fmt: skip
+        """Put a resource into a record, on top of `base` where there is one; verified by rendering it again.
+
+        `policy` says what becomes of elements that no row takes; without it the mapping's own `remainder:` does, else
+        they are kept. `resolve` finds the key fields behind ids that were too long to be read back.
+        """
+        return self.putting.put(resource, base, policy or self.rules.remainder or "keep", resolve)
+
+    @cached_property
+    def putting(self) -> Putting:
+        """The way back, prepared on first use."""
+        reads = compile_to_record(self.rules, self.kind)
+        return Putting(self.rules, self.kind, self.kinds, self.to_fhir, self.words.canonical, reads)
+
+    def explain(
+        self, record: Record, issues: list[Issue] | None = None, served: Resource | None = None
+    ) -> list[Lineage]:
+        """Where each leaf of the record's resource comes from; `served` has what is kept beside the record too."""
+        return trace(self.rules, record, issues, served)
 
     def key_of(self, resource_id: str) -> str | None:
         """The record key inside a resource id, or None when the id has not this mapping's prefix."""
@@ -89,6 +122,7 @@ class MappingSet:
     vocabulary: Vocabulary
     mappings: Mapping[str, CompiledMapping]
     hash: str
+    warnings: tuple[Finding, ...] = ()
 
     @cached_property
     def by_type(self) -> Mapping[str, tuple[CompiledMapping, ...]]:
@@ -104,6 +138,8 @@ class MappingSet:
     @cached_property
     def search(self) -> SearchPlan:
         """How searches over these mappings become SQL."""
+        from fhir_facade.mapping.to_where import SearchPlan  # SQLAlchemy takes longer to import than all else here
+
         sources = {name: [(each.rules, each.kind) for each in found] for name, found in self.by_type.items()}
         return SearchPlan(sources, self.kinds, self.vocabulary)
 
@@ -112,41 +148,97 @@ class MappingSet:
         return tuple(mapping for mapping in self.mappings.values() if mapping.kind.name == name)
 
 
-def load_mapping_set(folder: Path) -> MappingSet:
-    """Read, check and prepare every mapping in `folder`; MappingError with all findings when any file is faulty."""
+def load_mapping_set(folder: Path, site: Path | None = None, profiles: Path | None = None) -> MappingSet:
+    """Read, check and prepare every mapping in `folder`; MappingError with all findings when any file is faulty.
+
+    `site` is a folder of the same shape whose files change or add to them (overrides.py); `profiles` one of
+    StructureDefinitions that mappings may name, our own when left out.
+    """
     findings: list[Finding] = []
-    kinds = load_kinds(folder / "records")
-    words = load_vocabulary(folder, findings)
+    if site is not None and not site.is_dir():
+        raise MappingError([Finding(site.name, 1, f"there is no folder {site} of site mappings")])
+    kinds = load_kinds(folder / "records", site / "records" if site else None)
+    words = load_vocabulary(folder, findings, site)
     if findings:  # rows that name what is faulty there would seem faulty too
         raise MappingError(findings)
-    tables: dict[Path, Table] = {}
-    for path in mapping_files(folder):
-        try:
-            tables[path] = read(path)
-        except SourceError as error:
-            findings.append(Finding(error.file, error.line, error.message))
-    prefixes = {target: prefix for table in tables.values() for target, prefix in _targets(table)}
+    own = site_mapping_files(site) if site else ()
+    files = sources(mapping_files(folder), own, site.name if site else "", "mapping", findings)
+    prefixes = id_prefixes(folder, [source.table for source in files])
+    ground = Ground(kinds, words, prefixes, _digest(folder, site), load_profiles(profiles, site, findings))
+    mappings: dict[str, CompiledMapping] = {}
+    for source in files:
+        if mapping := load_one(source.file, source.table, ground, mappings.values(), findings, source.site):
+            mappings[mapping.name] = mapping
+    named = kinds_by_name(folder, {source.file: source.table for source in files})
+    findings += [found for each in mappings.values() for found in check_emits(each.rules, each.kind, named)]
+    if any(found.severity == "error" for found in findings):
+        raise MappingError(findings)
+    return MappingSet(kinds, words, mappings, ground.digest, tuple(sorted(set(findings))))
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What one mapping file is read against; `prefixes` has the id prefix of every (record kind, resource type)."""
+
+    kinds: Kinds
+    words: Vocabulary
+    prefixes: Mapping[tuple[str, str], str]
+    digest: str
+    profiles: Profiles = option(default_factory=Profiles)
+
+
+def load_one(
+    file: str,
+    table: Table,
+    ground: Ground,
+    others: Iterable[CompiledMapping],
+    findings: list[Finding],
+    site: str = "",
+) -> CompiledMapping | None:
+    """The mapping of one file beside the `others`; faults go to `findings`, None when its head is not understood.
+
+    `site` is the site's file that was laid over it.
+    """
+    faults: list[Finding] = []
+    mapping = _load_one(file, table, ground, others, faults, site)
+    findings += [placed(found, {file: site}) for found in faults] if site else faults
+    return mapping
+
+
+def _load_one(
+    file: str, table: Table, ground: Ground, others: Iterable[CompiledMapping], findings: list[Finding], site: str
+) -> CompiledMapping | None:
+    loader = Loader(file, ground.kinds, ground.words, ground.prefixes)
+    rules = loader.load(table)
+    findings += loader.findings
+    if rules is None:
+        return None
+    rules = retold(rules, site) if site else rules
+    findings += check(rules, ground.kinds, table, loader.lost)
+    findings += check_profile(rules, ground.kinds, table, ground.profiles, loader.lost)
+    prefix = next((rule.prefix for rule in rules.rules if isinstance(rule, Key)), "")
+    findings += _clash(rules, prefix, others, table)
+    hash8 = hashlib.sha256(f"{ground.digest}{rules.name}".encode()).hexdigest()[:8]
+    kind = ground.kinds[rules.kind]
+    return CompiledMapping(_with_meta(rules, kind, hash8), kind, hash8, prefix, ground.kinds, ground.words)
+
+
+def id_prefixes(folder: Path, tables: Iterable[Table]) -> dict[tuple[str, str], str]:
+    """(record kind, resource type) → id prefix, of every mapping file of a folder."""
+    prefixes = {target: prefix for table in tables for target, prefix in _targets(table)}
     for path in mapping_files(folder):  # a file that is faulty itself does not make every reference to it faulty
         record, resource, _ = path.name.split(".")
         named = [name for name in definitions().resource_types if name.lower() == resource]
         prefixes |= {(record, name): "" for name in named if (record, name) not in prefixes}
-    digest = _digest(folder)
-    mappings: dict[str, CompiledMapping] = {}
-    for path, table in tables.items():
-        loader = Loader(path.name, kinds, words, prefixes)
-        rules = loader.load(table)
-        findings += loader.findings
-        if rules is None:
-            continue
-        findings += check(rules, kinds, table, loader.lost)
-        prefix = next((rule.prefix for rule in rules.rules if isinstance(rule, Key)), "")
-        findings += _clash(rules, prefix, mappings.values(), table)
-        hash8 = hashlib.sha256(f"{digest}{rules.name}".encode()).hexdigest()[:8]
-        kind = kinds[rules.kind]
-        mappings[rules.name] = CompiledMapping(_with_meta(rules, kind, hash8), kind, hash8, prefix)
-    if findings:
-        raise MappingError(findings)
-    return MappingSet(kinds, words, mappings, digest)
+    return prefixes
+
+
+def kinds_by_name(folder: Path, tables: Mapping[str, Table]) -> dict[str, str]:
+    """The record kind of every mapping by its name; of a file that cannot be read, by the name that is custom."""
+    unread = [path.name.split(".") for path in mapping_files(folder) if path.name not in tables]
+    return {f"{record}-{resource}": record for record, resource, _ in unread} | {
+        str(table.get("mapping")): str(table.get("epj")) for table in tables.values()
+    }
 
 
 def _clash(rules: MappingRules, prefix: str, others: Iterable[CompiledMapping], table: Table) -> Iterator[Finding]:
@@ -166,11 +258,13 @@ def _targets(table: Table) -> list[tuple[tuple[str, str], str]]:
     return [((str(table.get("epj")), str(table.get("fhir"))), str(row.get("prefix", ""))) for row in rows]
 
 
-def _digest(folder: Path) -> str:
+def _digest(folder: Path, site: Path | None) -> str:
     """SHA-256 over every mapping file, the R4 table and the engine's version: what a rendering depends on."""
     digest = hashlib.sha256(f"{__version__} {definitions().source.get('sha256')}".encode())
-    for path in sorted(path for path in folder.rglob("*.yaml") if path.is_file()):
-        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+    for layer in (folder, site) if site else (folder,):
+        for path in sorted(path for path in layer.rglob("*.yaml") if path.is_file()):
+            digest.update(path.relative_to(layer).as_posix().encode() + b"\0" + path.read_bytes())
+        digest.update(b"\0" if site else b"")  # what stands in the one layer is not in the other
     return digest.hexdigest()
 
 
@@ -187,7 +281,5 @@ def _with_meta(rules: MappingRules, kind: Kind, hash8: str) -> MappingRules:
         f"-{hash8}",
     )
     changed = Copy((meta, Step("lastUpdated", False)), (), f"{rules.file}:1", (kind.changed,), "text", "instant")
-    return MappingRules(
-        name=rules.name, version=rules.version, kind=rules.kind, resource_type=rules.resource_type,
-        profile=rules.profile, rules=(*rules.rules, version, changed), ignored=rules.ignored, file=rules.file,
-    )  # fmt: skip
+    declared = Constant((meta, Step("profile", True)), (), f"{rules.file}:1", rules.profile)
+    return replace(rules, rules=(*rules.rules, version, changed, *((declared,) if rules.profile else ())))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from fhir_facade.definitions import definitions
 from fhir_facade.mapping.findings import Finding, finding, nearest
+from fhir_facade.mapping.forward import writing
 from fhir_facade.mapping.ir import (
     Constant,
     Copy,
@@ -21,13 +22,22 @@ from fhir_facade.mapping.ir import (
 from fhir_facade.mapping.kinds import Field, Kind, Kinds
 
 
-def required(mapping: MappingRules, kind: Kind, kinds: Kinds, lost: Collection[str] = ()) -> Iterator[Finding]:
+def required(
+    mapping: MappingRules,
+    kind: Kind,
+    kinds: Kinds,
+    lost: Collection[str] = (),
+    demands: Mapping[str, str] | None = None,
+) -> Iterator[Finding]:
     """Findings for required elements that no row makes, or that only rows with absent values make.
 
-    `lost` are the words of rows that were refused: an element that they speak of is not missed as well.
+    `lost` are the words of rows that were refused: an element that they speak of is not missed as well. `demands` are
+    the paths that a profile requires, each with what a finding says behind it; then those alone are judged.
     """
     first = mapping.rules[0].at if mapping.rules else f"{mapping.file}:1"
-    root = Object(mapping.rules, mapping.resource_type, _always(kind.fields), first, lost, nested=False)
+    root = Object(
+        writing(mapping.rules), mapping.resource_type, _always(kind.fields), first, lost, demands, nested=False
+    )
     yield from _walk(root, kind, kinds)
 
 
@@ -40,7 +50,25 @@ class Object:
     always: Mapping[str, bool]
     at: str
     lost: Collection[str]
+    demands: Mapping[str, str] | None
     nested: bool = True
+
+    def asks_for(self, name: str) -> bool:
+        """Whether a child must be there: R4 says so, or the profile where one is judged."""
+        element = definitions().element(f"{self.where}.{name}")
+        if element is None or name == "url":
+            return False
+        return element.min > 0 if self.demands is None else self._demand(name) is not None
+
+    def _demand(self, name: str) -> str | None:
+        element = definitions().element(f"{self.where}.{name}")
+        last = element.path.rsplit(".", 1)[-1] if element else name
+        demands = self.demands or {}
+        return demands.get(f"{self.where}.{name}", demands.get(f"{self.where}.{last}" if last.endswith("[x]") else ""))
+
+    def why(self, name: str) -> str:
+        """What a finding says at its end: who asks."""
+        return self._demand(name) or ""
 
 
 def spoken_of(name: str, words: Collection[str]) -> bool:
@@ -58,17 +86,17 @@ def _walk(here: Object, kind: Kind, kinds: Kinds) -> Iterator[Finding]:
         if rule.path:
             by_name.setdefault(rule.path[0].name, []).append(rule)
     for name in definitions().children(here.where):
-        element = definitions().element(f"{here.where}.{name}")
-        if element is None or element.min < 1 or name == "url" or _other_choice(here.where, name, by_name):
+        if not here.asks_for(name) or _other_choice(here.where, name, by_name):
             continue
         own = by_name.get(name, [])
         if spoken_of(name, here.lost):
             continue
         if not own:
-            yield finding(here.at, f"required element {here.where}.{name} is made by no row")
+            yield finding(here.at, f"required element {here.where}.{name} is made by no row{here.why(name)}")
         elif not any(_made(rule, here.always) for rule in own) and not (here.nested and _alone(own, here.rules)):
             names = ", ".join(sorted({field for rule in own for field in fields_of(rule)})) or "a guard"
-            yield finding(own[0].at, f"required element {here.where}.{name} may be missing: {names} can be absent")
+            said = f"required element {here.where}.{name} may be missing: {names} can be absent{here.why(name)}"
+            yield finding(own[0].at, said)
     for inner in _inside(here, kind, kinds):
         yield from _walk(inner, kind, kinds)
 
@@ -80,18 +108,20 @@ def _inside(here: Object, kind: Kind, kinds: Kinds) -> Iterator[Object]:
         if isinstance(rule, Each) and rule.rules and rule.rules[0].path and len(rule.path) == 1:
             child = kind.children.get(rule.child)
             item = kinds[child.records].fields if child and child.records else child.fields if child else {}
-            yield Object(rule.rules, f"{here.where}.{rule.path[0].name}", _always(item), rule.at, here.lost)
+            yield Object(
+                rule.rules, f"{here.where}.{rule.path[0].name}", _always(item), rule.at, here.lost, here.demands
+            )
         elif len(rule.path) > 1:
             groups.setdefault((rule.path[0].name, rule.path[0].label), []).append(rule)
     for (name, _), group in groups.items():
         shorter = tuple(replace(rule, path=rule.path[1:]) for rule in group)
-        yield Object(shorter, f"{here.where}.{name}", here.always, group[0].at, here.lost)
+        yield Object(shorter, f"{here.where}.{name}", here.always, group[0].at, here.lost, here.demands)
 
 
 def _sure(rule: Rule, always: Mapping[str, bool]) -> bool:
     """Whether a rule writes something for every record."""
-    if rule.when:
-        return False
+    if rule.when or rule.absent:
+        return not rule.when
     match rule:
         case Constant() | Key():
             return True
@@ -106,8 +136,15 @@ def _sure(rule: Rule, always: Mapping[str, bool]) -> bool:
 
 
 def _made(rule: Rule, always: Mapping[str, bool]) -> bool:
-    """A constant deep in an object is written only beside data, so it guarantees nothing."""
-    return _sure(rule, always) and not (len(rule.path) > 1 and carries_nothing(rule))
+    """A constant deep in an object, or a reason for absence, is written only beside data: it guarantees nothing."""
+    if len(rule.path) < 2:
+        return _sure(rule, always)
+    return not carries_nothing(rule) and _sure(replace(rule, absent=""), always)
+
+
+def guaranteed(rule: Rule, fields: Mapping[str, Field]) -> bool:
+    """Whether a row of the record itself writes something for every record."""
+    return _made(rule, _always(fields))
 
 
 def _alone(own: list[Rule], rules: tuple[Rule, ...]) -> bool:

@@ -36,13 +36,14 @@ def columns_of(kind: Kind, kinds: Kinds, parameter_type: str, hit: Hit) -> list[
     owner, child = kind.name, hit.each.child if hit.each else ""
     if child and kind.children[child].records:
         owner, child = kinds[kind.children[child].records].name, ""
+    reads = tuple((name, rule.codec) for name in rule.fields)
     if parameter_type == "date":
         return [
-            SearchColumn(owner, child, low_name(rule), "integer", lambda item: _bound(rule, item, 0)),
-            SearchColumn(owner, child, high_name(rule), "integer", lambda item: _bound(rule, item, 1)),
+            SearchColumn(owner, child, low_name(rule), "integer", lambda item: _bound(rule, item, 0), reads),
+            SearchColumn(owner, child, high_name(rule), "integer", lambda item: _bound(rule, item, 1), reads),
         ]
     if parameter_type == "string":
-        return [SearchColumn(owner, child, folded_name(rule), "text", lambda item: _folded_value(rule, item))]
+        return [SearchColumn(owner, child, folded_name(rule), "text", lambda item: _folded_value(rule, item), reads)]
     return []
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from fhir_facade.definitions import SearchParameter, definitions
+from fhir_facade.mapping.forward import writing
 from fhir_facade.mapping.ir import (
     Coded,
     Condition,
@@ -52,7 +53,7 @@ class Flat:
 
 def flat_rules(mapping: MappingRules) -> list[Flat]:
     """Every rule outside extensions, with the element names from the resource down."""
-    return list(_flat(mapping.rules, (), None))
+    return list(_flat(writing(mapping.rules), (), None))
 
 
 def _flat(rules: tuple[Rule, ...], above: tuple[str, ...], each: Each | None) -> Iterator[Flat]:
@@ -148,5 +149,5 @@ def parameters_of(resource_type: str) -> Mapping[str, SearchParameter]:
 def conditions(hit: Hit) -> tuple[tuple[Condition, ...], tuple[Condition, ...]]:
     """(guards on the record, guards on the list item) under which a hit is written."""
     outer = hit.each.when if hit.each else hit.rule.when
-    inner = (*hit.each.only, *hit.rule.when) if hit.each else ()
+    inner = (*hit.each.keep, *hit.rule.when) if hit.each else ()
     return outer, inner

@@ -74,7 +74,7 @@ def _coded(rule: Coded, token: Token, table: FromClause) -> Where:
     code_map = rule.code_map
     if code_map is None:
         return own
-    if rule.original:
+    if rule.original == "beside":
         original = own
     elif rule.shape == "code" or code_map.unmapped == "absent":
         original = false()

@@ -52,21 +52,28 @@ class SourceError(Exception):
 def read(path: Path) -> Table:
     """Return the file's top table; SourceError when it is no YAML table."""
     try:
-        node = yaml.compose(path.read_text("utf-8"), Loader=Loader)
-        tree = _convert(node, set()) if node is not None else None
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        raise SourceError(path.name, 1, "there is no such file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise SourceError(path.name, 1, f"cannot be read as UTF-8 text: {type(error).__name__}") from None
+    return parse(text, path.name)
+
+
+def parse(text: str, file: str) -> Table:
+    """Return the top table of a text that `file` names in faults; SourceError when it is no YAML table."""
+    try:
+        node = yaml.compose(text, Loader=Loader)
+        tree = _convert(node, set()) if node is not None else None
     except RecursionError:
-        raise SourceError(path.name, 1, "nested too deeply") from None
+        raise SourceError(file, 1, "nested too deeply") from None
     except Repeated as error:
-        raise SourceError(path.name, error.line, "anchors and aliases are not used here") from None
+        raise SourceError(file, error.line, "anchors and aliases are not used here") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        raise SourceError(
-            path.name, mark.line + 1 if mark else 1, f"not YAML: {getattr(error, 'problem', error)}"
-        ) from None
+        raise SourceError(file, mark.line + 1 if mark else 1, f"not YAML: {getattr(error, 'problem', error)}") from None
     if not isinstance(tree, Table):
-        raise SourceError(path.name, 1, "a table of keys is expected")
+        raise SourceError(file, 1, "a table of keys is expected")
     return tree
 
 

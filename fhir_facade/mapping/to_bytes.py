@@ -7,8 +7,6 @@ one that knows no issues, and one that tells them, which is called when the firs
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from operator import itemgetter
 from typing import assert_never
 
@@ -16,40 +14,14 @@ import orjson
 
 from fhir_facade.contracts import Record
 from fhir_facade.emit import Source
-from fhir_facade.mapping.codecs import OFFSETS, identifier_json
-from fhir_facade.mapping.fragments import (
-    Fragments,
-    Frame,
-    HasIssues,
-    Items,
-    Render,
-    Tails,
-    coded,
-    copied,
-    filling_in,
-    logical,
-    member_frame,
-    referring,
-)
-from fhir_facade.mapping.ir import (
-    Coded,
-    Condition,
-    Constant,
-    Copy,
-    Derive,
-    Each,
-    Identify,
-    Key,
-    Logical,
-    MappingRules,
-    Refer,
-    Rule,
-)
+from fhir_facade.mapping.byte_values import Values
+from fhir_facade.mapping.forward import RECORD, forward, hiding
+from fhir_facade.mapping.fragments import Frame, HasIssues, Items, Render, filling_in, member_frame
+from fhir_facade.mapping.ir import Each, MappingRules, Rule
 from fhir_facade.mapping.pieces import (
     EMPTY,
     Piece,
     Scope,
-    around,
     bracketed,
     few_values,
     is_fixed,
@@ -62,8 +34,6 @@ from fhir_facade.mapping.tree import Leaf, Loop, Node, build
 from fhir_facade.outcome import Issue
 
 __all__ = ["Render", "compile_to_bytes"]
-
-OFFSET_OF = OFFSETS.get
 
 
 def compile_to_bytes(mapping: MappingRules) -> Render:
@@ -82,15 +52,16 @@ def _write(mapping: MappingRules, tell: Render | None) -> Render:
     """The fast function, which goes to `tell` when there are issues; or, without it, the one that tells them."""
     name = f"{mapping.kind}_to_{mapping.resource_type.lower()}_bytes"
     source = Source()
-    writer = Writer(source, tells=tell is None)
+    rules = forward(mapping.rules, mapping.resource_type)
+    writer = Writer(source, hiding(rules), tells=tell is None)
     with source.block(f"def {name}(record, issues):"):
         if tell is None:
             source.line("g = record.get")
-            writer.resource(mapping)
+            writer.resource(rules, mapping.resource_type)
             return source.compile(name, f"{mapping.name} to bytes, telling issues")
         with source.block("try:"):
             place = writer.hold()
-            writer.resource(mapping)
+            writer.resource(rules, mapping.resource_type)
             writer.fill(place, f"{writer.scopes[0].target} = {source.bind('fields', writer.scopes[0].getter)}(record)")
         with source.block("except KeyError:"):
             source.line("return fill_in(record, issues)")
@@ -102,19 +73,13 @@ def _write(mapping: MappingRules, tell: Render | None) -> Render:
     return fast
 
 
-class Writer:
+class Writer(Values):
     """Writes the lines of a function. What comes in loops gets lines of its own, all else becomes expressions."""
 
-    def __init__(self, source: Source, *, tells: bool) -> None:
-        self.source, self.tells = source, tells
-        source.names |= {"dumps": orjson.dumps, "join": b"".join}
-        self.gets = ["g"]  # in the telling function: what reads the record, and inside loops the item
-        self.scopes = [Scope("r")]  # in the fast one
-        self.lists: dict[str, tuple[str, ...]] = {}  # which fields of list items are read
-
-    def resource(self, mapping: MappingRules) -> None:
-        node = build(mapping.rules, mapping.resource_type)
-        pieces: list[Piece] = [(b'{"resourceType":' + orjson.dumps(mapping.resource_type), "")]
+    def resource(self, rules: tuple[Rule, ...], resource_type: str) -> None:
+        self.hidden(RECORD)
+        node = build(rules, resource_type)
+        pieces: list[Piece] = [(b'{"resourceType":' + orjson.dumps(resource_type), "")]
         for member in node.ordered():
             frame = member_frame(member.name)
             if member.many:
@@ -205,7 +170,7 @@ class Writer:
 
     def loop(self, loop: Loop, frame: Frame) -> list[Piece]:
         rule, children = loop.rule, self.read(loop.rule.child)
-        few = () if self.tells or rule.first or rule.only else tuple(few_values(loop))
+        few = () if self.tells or rule.first or rule.keep else self.few_values(loop)
         if few:
             known = self.source.bind(f"known_{rule.child}", self.items_table(loop, few, frame).__getitem__)
             fields = self.source.bind(f"fields_{rule.child}", itemgetter(*few))
@@ -219,6 +184,12 @@ class Writer:
             self.each(loop, var, items, frame)
         return [(var, "")]
 
+    def few_values(self, loop: Loop) -> tuple[str, ...]:
+        """The fields that items with few values are looked up by, those that decide what is hidden among them."""
+        told = [name for hidden in self.hiding.get(id(loop.rule), ()) for name in hidden.reads]
+        few = [] if any(name.startswith("^") for name in told) else few_values(loop)
+        return tuple(dict.fromkeys([*few, *told])) if few else ()
+
     def each(self, loop: Loop, var: str, items: str, frame: Frame) -> None:
         """The loop itself; `var` becomes the items, joined, or the first of them."""
         rule, source = loop.rule, self.source
@@ -231,7 +202,8 @@ class Writer:
             source.lines.pop()
             if self.tells:
                 source.line(f"{self.gets[-1]} = item.get")
-            with self.guarded(rule.only):
+            with self.guarded(rule.keep):
+                self.hidden(id(rule))
                 self.joined(f"{var} =" if rule.first else f"{var}.append", self.item(loop.body, frame))
                 if rule.first:
                     source.line("break")
@@ -254,9 +226,10 @@ class Writer:
     def items_table(self, loop: Loop, few: tuple[str, ...], frame: Frame) -> Items:
         """Where the values of items are few, so are the items: they are looked up whole, and rendered by a function."""
         source = Source()
-        writer = Writer(source, tells=True)
+        writer = Writer(source, self.hiding, tells=True)
         name = f"{loop.rule.child}_item"
         with source.block(f"def {name}(g, issues):"):
+            writer.hidden(id(loop.rule))
             writer.joined("return", writer.item(loop.body, frame))
         return Items(few, source.compile(name, f"{loop.rule.at} item to bytes"))
 
@@ -285,110 +258,3 @@ class Writer:
                     term = f"({text})"
                 self.source.line(f"{'+ ' if few and place else ''}{term}{'' if few else ','}", at)
         self.source.line(tail)
-
-    # ── conditions and values ─────────────────────────────────────────────────────────────────────────────────────
-
-    def guarded(self, conditions: tuple[Condition, ...]) -> AbstractContextManager[None]:
-        """A block under all conditions; none when there are none."""
-        return self.source.block(f"if {' and '.join(map(self.test, conditions))}:") if conditions else nullcontext()
-
-    def test(self, condition: Condition) -> str:
-        value = self.read(condition.field)
-        return f"{value} in {condition.values!r}" if condition.values else f"{value} is not None"
-
-    def read(self, field: str) -> str:
-        """The expression of a field; "^name" is one of the record around a list item."""
-        outer = field.startswith("^")
-        field = field.removeprefix("^")
-        if self.tells:
-            return f"{self.gets[-2 if outer else -1]}({field!r})"
-        return self.scopes[-2 if outer else -1].read(field)
-
-    def look_up(self, table: Fragments, key: str) -> str:
-        """The fragment of a value; the telling function says what is wrong with it."""
-        name = self.source.bind("known" if table.kept else "odd", table)
-        if self.tells:
-            return f"{name}.told({key}, issues)"
-        return f"{EMPTY} if {key} is None else {name}[{key}]" if key.isidentifier() and table.kept else f"{name}[{key}]"
-
-    def leaf(self, rule: Rule, frame: Frame) -> list[Piece]:
-        if not rule.when:
-            return self.value(rule, frame)
-        pieces = merged(self.value(rule, frame))
-        text = " + ".join(f"({value})" if isinstance(value, str) else repr(value) for value, _ in pieces)
-        return [(f"({text}) if {' and '.join(map(self.test, rule.when))} else {EMPTY}", rule.at)]
-
-    def value(self, rule: Rule, frame: Frame) -> list[Piece]:
-        match rule:
-            case Constant():
-                return [(frame.whole(rule.value), rule.at)]
-            case Derive():
-                chain = [f"{frame.whole(value)!r} if {self.test(test)} else " for test, value in rule.choices]
-                return [(f"{''.join(chain)}{frame.whole(rule.otherwise)!r}", rule.at)]
-            case Key():
-                head = frame.head + b'"' + (rule.prefix.encode() + b"-" if rule.prefix else b"")
-                return [(head, ""), (f"{self.read('$key')}.encode()", rule.at), (b'"' + frame.tail, "")]
-            case Refer():
-                target = f"{rule.to}/{rule.prefix + '-' if rule.prefix else ''}".encode()
-                wide = frame.around(b'{"reference":"' + target, b'"}')
-                if len(self.scopes) > 1 and rule.link != "key":  # many list items point at the same
-                    return [(self.look_up(Fragments(frame, referring(rule)), self.read("$" + rule.link)), rule.at)]
-                return [self.present(self.read("$" + rule.link), lambda v: around(wide, f"{v}.encode()"), rule)]
-            case Copy():
-                return [self.copy(rule, frame)]
-            case Coded():
-                keys = [rule.field, rule.system_field, rule.version_field]
-                reads = [self.read(name) if name else "None" for name in keys]
-                key = ", ".join(reads) if any(keys[1:]) else reads[0]
-                key = f"({key})" if any(keys[1:]) else key
-                return [(self.look_up(Fragments(frame, coded(rule)), key), rule.at)]
-            case Identify():
-                return [self.identify(rule, frame)]
-            case Logical():
-                return [(self.look_up(Fragments(frame, logical(rule)), self.read(rule.field)), rule.at)]
-            case Each():
-                raise AssertionError("lists are loops, not values")
-            case _:
-                assert_never(rule)
-
-    def present(self, read: str, text: Callable[[str], str], rule: Rule) -> Piece:
-        """The expression of a value that may be absent."""
-        if read.isidentifier():
-            return f"{EMPTY} if {read} is None else {text(read)}", rule.at
-        return f"{EMPTY} if (v := {read}) is None else {text('v')}", rule.at
-
-    def identify(self, rule: Identify, frame: Frame) -> Piece:
-        """Identifiers are mostly unique: written in place when their system is fixed, else through the dict form."""
-        bind, read = self.source.bind, self.read(rule.field)
-        if rule.system is not None and not rule.system_field:
-            head = frame.head + b'{"system":' + orjson.dumps(rule.system.uri) + b',"value":'
-            end = repr(b"}" + frame.tail)
-            if rule.assigner_system is not None:
-                tails = bind("assigned_by", Tails(rule.assigner_system.uri, frame.tail))
-                end = f"{tails}[{self.read(rule.assigner_field)}]"
-            return self.present(read, lambda v: f"{head!r} + dumps({v}) + {end}", rule)
-        chosen = self.read(rule.system_field) if rule.system_field else "None"
-        giver = self.read(rule.assigner_field) if rule.assigner_field else "None"
-        call = f"{bind('identifier_json', identifier_json)}({bind('rule', rule)}"
-        return self.present(read, lambda v: around(frame, f"dumps({call}, {v}, {chosen}, {giver}))"), rule)
-
-    def copy(self, rule: Copy, frame: Frame) -> Piece:
-        """Values of which there are few are looked up; text and times are quoted, the odd ones by a function."""
-        *others, last = [self.read(name) for name in rule.fields]
-        read = last
-        for other in reversed(others):
-            read = f"(w if (w := {other}) is not None else {read})"
-        few = rule.codec not in ("text", "dateTime") or rule.datatype == "code" or bool(rule.suffix)
-        if few:
-            return self.look_up(Fragments(frame, copied(rule)), read), rule.at
-        odd = Fragments(frame, copied(rule), kept=0)
-        offset_of = self.source.bind("offset_of", OFFSET_OF)
-
-        def text(v: str) -> str:
-            if rule.codec == "dateTime":
-                usual, made = f"len({v}) == 19 and (x := {offset_of}({v}[:13]))", f"dumps({v} + x)"
-            else:
-                usual, made = f"{v} >= '!' and {v}.isprintable()", f"dumps({v})"  # a blank begins below "!"
-            return f"{around(frame, made)} if {usual} else {self.look_up(odd, v)}"
-
-        return self.present(read, text, rule)

@@ -12,16 +12,19 @@ from fhir_facade.mapping.codecs import (
     OFFSETS,
     Unusable,
     coded_value,
+    custom_json,
     identifier_json,
     primitive,
     standard,
     system_of,
 )  # fmt: skip
+from fhir_facade.mapping.forward import RECORD, Absence, Hiding, forward, hiding, is_hidden
 from fhir_facade.mapping.ir import (
     Coded,
     Condition,
     Constant,
     Copy,
+    Custom,
     Derive,
     Each,
     Identify,
@@ -41,12 +44,14 @@ Forward = Callable[[Record, list[Issue]], Resource]
 def compile_to_fhir(mapping: MappingRules) -> Forward:
     """Return `f(record, issues) -> resource`; its source is kept under the mapping's name for tracebacks."""
     name = f"{mapping.kind}_to_{mapping.resource_type.lower()}"
-    writer = Writer(Source())
+    rules = forward(mapping.rules, mapping.resource_type)
+    writer = Writer(Source(), hiding(rules))
     source = writer.source
     with source.block(f"def {name}(record, issues):"):
         source.line("g = record.get")
         source.line(f"out = {{'resourceType': {mapping.resource_type!r}}}")
-        writer.members(build(mapping.rules, mapping.resource_type), "out", root=True)
+        writer.hidden(RECORD)
+        writer.members(build(rules, mapping.resource_type), "out", root=True)
         source.line("return out")
     return source.compile(name, f"{mapping.name} to dict")
 
@@ -61,8 +66,8 @@ USUAL_INTEGERS = {
 class Writer:
     """Writes the lines that build one object after another."""
 
-    def __init__(self, source: Source) -> None:
-        self.source = source
+    def __init__(self, source: Source, hiding: Hiding) -> None:
+        self.source, self.hiding = source, hiding
         self.get, self.around = "g", "g"
 
     def members(self, node: Node, target: str, *, root: bool) -> None:
@@ -145,11 +150,18 @@ class Writer:
         with self.guarded(rule.when), self.source.block(f"for {item} in {outer}({rule.child!r}) or ():", rule.at):
             self.source.line(f"{get} = {item}.get")
             self.get = get
-            with self.guarded(rule.only):
+            with self.guarded(rule.keep):
+                self.hidden(id(rule))
                 self.item(loop.body, assign, "")
                 if rule.first:
                     self.source.line("break")
             self.get = outer
+
+    def hidden(self, scope: int) -> None:
+        """Tell the values of the record or item that no row shows, because of guards."""
+        for hidden in self.hiding.get(scope, ()):
+            with self.source.block(f"if {is_hidden(hidden, self.read, self.test)}:"):
+                self.source.line(f"issues.append({self.source.bind('hidden', hidden.issue)})")
 
     def guarded(self, conditions: tuple[Condition, ...]) -> AbstractContextManager[None]:
         """A block under all conditions; none when there are none."""
@@ -177,7 +189,10 @@ class Writer:
                 line(assign(repr(rule.value)), rule.at)
             case Derive():
                 chain = "".join(f"{value!r} if {self.test(test)} else " for test, value in rule.choices)
-                self.present(f"{chain}{rule.otherwise!r}", rule, assign)
+                with self.source.block(f"if (v := {chain}{rule.otherwise!r}) is not None:"):
+                    line(assign("v"), rule.at)
+                    if isinstance(rule, Absence):
+                        line(f"issues.append({bind('absent', rule.issue)})")
             case Key():
                 key = self.read("$key")
                 line(assign(f"{rule.prefix + '-'!r} + {key}" if rule.prefix else key), rule.at)
@@ -199,14 +214,14 @@ class Writer:
                 made = f"{{'type': {rule.to!r}, 'identifier': {{'system': {rule.system.uri!r}, 'value': v}}}}"
                 with self.source.block(f"if (v := {self.read(rule.field)}) is not None:"):
                     line(assign(made), rule.at)
+            case Custom():
+                made = f"{bind('custom_json', custom_json)}({bind('rule', rule)}, v, issues)"
+                with self.source.block(f"if (v := {self.read(rule.field)}) is not None and (v := {made}) is not None:"):
+                    line(assign("v"), rule.at)
             case Each():
                 raise AssertionError("lists are loops, not values")
             case _:
                 assert_never(rule)
-
-    def present(self, expression: str, rule: Rule, assign: Callable[[str], str]) -> None:
-        with self.source.block(f"if (v := {expression}) is not None:"):
-            self.source.line(assign("v"), rule.at)
 
     def copy(self, rule: Copy, assign: Callable[[str], str]) -> None:
         reads = [self.read(name) for name in rule.fields]
@@ -287,7 +302,7 @@ def known_codings(rule: Coded) -> dict[str, tuple[str | None, ...]]:
     return {
         code: (standard(target)[1], standard(target)[2], displays.get(code))
         for code, target in rule.code_map.targets.items()
-        if target.display and (not rule.original or displays.get(code))
+        if target.display and (rule.original != "beside" or displays.get(code))
     }
 
 
@@ -298,7 +313,7 @@ def literal(rule: Coded) -> str:
         codings = [f"{{'system': {own!r}, 'code': v, 'display': x[0]}}"]
     else:
         codings = [f"{{'system': {rule.code_map.target_system!r}, 'code': x[0], 'display': x[1]}}"]
-        if rule.original:
+        if rule.original == "beside":
             codings.append(f"{{'system': {own!r}, 'code': v, 'display': x[2]}}")
     return codings[0] if rule.shape == "Coding" else f"{{'coding': [{', '.join(codings)}]}}"
 

@@ -224,7 +224,7 @@ class SearchPlan:
         before, joined = self._item(kind, each, table, tables)
         key = [column_name(name) for name in kind.children[each.child].key]
         lower = or_(*(before.c[name] < item.c[name] for name in key))
-        tests = [guard(before, condition) for condition in each.only]
+        tests = [guard(before, condition) for condition in each.keep]
         return exists(select(literal(1)).select_from(before).where(joined, lower, *tests).correlate(table, item))
 
     def _dates(self, source: Source, prefix: str, span: Range, found: list[Hit], tables: Tables) -> Where:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from fhir_facade.definitions import concrete_name, definitions
 from fhir_facade.mapping.findings import Finding, MappingError, finding, nearest
 from fhir_facade.mapping.ir import CodeMap, System, Target
+from fhir_facade.mapping.overrides import one_source, placed, retold, sources
 from fhir_facade.mapping.shapes import (
     Shape,
     clean,
@@ -17,7 +19,7 @@ from fhir_facade.mapping.shapes import (
     missing_keys,
     repeated_keys,
 )  # fmt: skip
-from fhir_facade.mapping.source import SourceError, Table, read
+from fhir_facade.mapping.source import SourceError, Table
 from fhir_facade.terminology.lists import code_lists
 
 VOLVEN = "vol-"
@@ -61,6 +63,13 @@ class Vocabulary:
     extensions: Mapping[str, Extension]
     code_maps: Mapping[str, CodeMap]
 
+    @cached_property
+    def canonical(self) -> Mapping[str, str]:
+        """Every other URI that is accepted for a system → the URI that we write."""
+        lists = [volven(VOLVEN + number) for number in code_lists()]
+        known = [*self.systems.values(), *(each for each in lists if each)]
+        return {alias: each.uri for each in reversed(known) for alias in each.aliases if alias != each.uri}
+
     @property
     def system_names(self) -> list[str]:
         """Every name that `system` knows, for the nearest one."""
@@ -83,15 +92,25 @@ def volven(name: str) -> System | None:
     return System(name, listed.system, (listed.oid, canonical), displays)
 
 
-def load_vocabulary(folder: Path, findings: list[Finding]) -> Vocabulary:
-    """Read systems.yaml and every code map; faults are added to `findings`.
+def load_vocabulary(folder: Path, findings: list[Finding], site: Path | None = None) -> Vocabulary:
+    """Read systems.yaml and every code map, and what the folder `site` adds; faults are added to `findings`.
 
     What cannot be read at all is raised at once: every row that names something of it would seem faulty too.
     """
+    if not (folder / SYSTEMS).is_file():
+        raise MappingError([Finding(SYSTEMS, 1, f"there is none in {folder}, so it is no folder of mappings")])
     try:
-        whole = read(folder / SYSTEMS)
+        source = one_source(folder / SYSTEMS, site / SYSTEMS if site else None, site.name if site else "")
     except SourceError as error:
         raise MappingError([Finding(error.file, error.line, error.message)]) from None
+    before, seams = len(findings), {SYSTEMS: source.site} if source.site else {}
+    vocabulary = _vocabulary(folder, source.table, findings, site)
+    findings[before:] = [placed(found, seams) for found in findings[before:]]
+    told = {name: retold(each, source.site) for name, each in vocabulary.extensions.items()}
+    return replace(vocabulary, extensions=told)
+
+
+def _vocabulary(folder: Path, whole: Table, findings: list[Finding], site: Path | None) -> Vocabulary:
     findings += repeated_keys(SYSTEMS, whole)
     table = clean(SYSTEMS, whole, FILE, "systems.yaml", findings)
     base = str(table.get("base", ""))
@@ -103,18 +122,23 @@ def load_vocabulary(folder: Path, findings: list[Finding]) -> Vocabulary:
     extensions = {
         name: _extension(base, name, spec, findings) for name, spec in table.get("extensions", empty()).items()
     }
-    return replace(bare, tables=tables, extensions=extensions, code_maps=_code_maps(folder, bare, findings))
+    return replace(bare, tables=tables, extensions=extensions, code_maps=_code_maps(folder, bare, findings, site))
 
 
-def _code_maps(folder: Path, vocabulary: Vocabulary, findings: list[Finding]) -> dict[str, CodeMap]:
+def _code_maps(folder: Path, vocabulary: Vocabulary, findings: list[Finding], site: Path | None) -> dict[str, CodeMap]:
     maps: dict[str, CodeMap] = {}
     unread: list[Finding] = []
-    for path in sorted((folder / "codes").glob("*.yaml")):
+    own, label = ((site / "codes").glob("*.yaml"), f"{site.name}/codes") if site else ((), "")
+    for source in sources((folder / "codes").glob("*.yaml"), own, label, "conceptmap", unread):
+        faults: list[Finding] = []
         try:
-            code_map = _code_map(path.name, read(path), vocabulary, findings)
+            code_map = _code_map(source.file, source.table, vocabulary, faults)
         except SourceError as error:
-            unread.append(Finding(error.file, error.line, error.message))
+            unread.append(placed(Finding(error.file, error.line, error.message), {source.file: source.site}))
             continue
+        finally:
+            findings += [placed(found, {source.file: source.site}) for found in faults]
+        code_map = retold(code_map, source.site) if source.site else code_map
         if code_map.name in maps:
             findings.append(finding(code_map.at, f"a second code map is called '{code_map.name}'"))
         maps[code_map.name] = code_map

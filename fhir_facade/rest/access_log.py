@@ -42,6 +42,11 @@ class AccessLog:
         """A fault of ours: where it arose, without the message, which may quote a record."""
         self._log.error("failure", route=route, request_id=request_id, error=type(error).__name__, at=places(error))
 
+    def mappings(self, outcome: str, digest: str, findings: list[str]) -> None:
+        """A try to take changed mappings into use; a warning when the running ones stay because of findings."""
+        level = self._log.warning if findings else self._log.info
+        level("mappings", outcome=outcome, hash=digest[:8], findings=findings)
+
     def bad_row(self, mapping: str, row: str, error: BaseException) -> None:
         """A record that could not be rendered."""
         self._log.error("bad_row", mapping=mapping, row=row, error=type(error).__name__, at=places(error))

@@ -64,8 +64,15 @@ def capability_statement(mapping_set: MappingSet, surface: Sequence[Interaction]
 
 def _rest(mapping_set: MappingSet, surface: Sequence[Interaction]) -> dict[str, Any]:
     by_code: Mapping[str, str] = {
-        row.code: row.documentation for row in reversed(surface) if row.template.startswith("/{type}")
+        row.code: row.documentation
+        for row in reversed(surface)
+        if row.template.startswith("/{type}") and not row.operation
     }
+    operations = [
+        {"name": row.code, "definition": row.operation, "documentation": f"{row.documentation} {row.method} only."}
+        for row in surface
+        if row.operation
+    ]
     codes = sorted(by_code)
     resources = []
     for resource_type in sorted(mapping_set.by_type):
@@ -79,6 +86,7 @@ def _rest(mapping_set: MappingSet, surface: Sequence[Interaction]) -> dict[str, 
         }
         if parameters:
             resource["searchParam"] = [search_param(parameters[code]) for code in sorted(parameters)]
+        resource["operation"] = operations
         resources.append(resource)
     return {
         "mode": "server",

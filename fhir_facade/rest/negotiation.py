@@ -23,6 +23,15 @@ def accepts_json(accept: bytes) -> bool:
     return any(_quality(name, ranges) > 0 for name in JSON_TYPES)
 
 
+@lru_cache(maxsize=256)
+def preferred(accept: bytes, offered: tuple[str, ...]) -> str | None:
+    """The offered media type that an Accept header ranks first; the first of equals, None when it takes none."""
+    ranges = [_media_range(part) for part in accept.decode("latin-1").split(",") if part.strip()]
+    ranked = [(-_quality(name, ranges) if ranges else -1.0, place) for place, name in enumerate(offered)]
+    quality, place = min(ranked)
+    return offered[place] if quality < 0 else None
+
+
 def _media_range(text: str) -> tuple[str, float]:
     name, *parameters = (part.strip() for part in text.lower().split(";"))
     quality = 1.0

@@ -69,7 +69,7 @@ def _operation(mapping_set: MappingSet, row: Interaction, resource_type: str) ->
         "responses": {"200": _success(row, resource_type)}
         | {status: {"$ref": f"#/components/responses/{status}"} for status in faults},
     }
-    if row.code in ("read", "capabilities"):
+    if row.operation or row.code in ("read", "capabilities"):
         operation["responses"]["304"] = {"description": "The client's copy is current."}
     if row.takes_body:
         properties = {parameter["name"]: parameter["schema"] for parameter in parameters}
@@ -81,11 +81,13 @@ def _operation(mapping_set: MappingSet, row: Interaction, resource_type: str) ->
 
 def _success(row: Interaction, resource_type: str) -> dict[str, Any]:
     name = {"search-type": "Bundle", "capabilities": "CapabilityStatement"}.get(row.code, resource_type)
+    names = row.answers or (name,)
+    schemas = [{"$ref": f"#/components/schemas/{each}"} for each in names]
     response: dict[str, Any] = {
-        "description": f"A {name}.",
-        "content": {MEDIA: {"schema": {"$ref": f"#/components/schemas/{name}"}}},
+        "description": f"A {' or a '.join(names)}.",
+        "content": {MEDIA: {"schema": schemas[0] if len(schemas) == 1 else {"oneOf": schemas}}},
     }
-    if row.code == "read":
+    if row.operation or row.code == "read":
         response["headers"] = {
             "ETag": {"schema": {"type": "string"}, "description": "The version."},
             "Last-Modified": {"schema": {"type": "string"}, "description": "When the record last changed."},
@@ -112,6 +114,9 @@ def _parameters(mapping_set: MappingSet, row: Interaction, resource_type: str) -
                 "description": described(parameter),
                 "schema": {"type": "string", "examples": [parameter.example], "x-fhir-type": parameter.type},
             }
+    for name, (kind, example, meaning) in row.takes.items():
+        taken: dict[str, Any] = {"type": "string", "examples": [example], "x-fhir-type": kind}
+        yield {"name": name, "in": "query", "description": meaning, "schema": taken}
     for name, (kind, example, meaning) in RESULT_PARAMETERS.items():
         if row.code == "search-type" or name in ("_format", "_pretty"):
             schema: dict[str, Any] = {"type": kind} | ({"examples": [example]} if example else {})
@@ -123,7 +128,8 @@ def _parameters(mapping_set: MappingSet, row: Interaction, resource_type: str) -
 
 
 def _schemas(mapping_set: MappingSet) -> dict[str, Any]:
-    names = sorted({*mapping_set.by_type, "Bundle", "CapabilityStatement", "OperationOutcome"})
+    answers = (name for row in SURFACE for name in row.answers)
+    names = sorted({*mapping_set.by_type, "Bundle", "CapabilityStatement", "OperationOutcome", *answers})
     return {name: _schema(name) for name in names}
 
 

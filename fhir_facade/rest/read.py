@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from fhir_facade.contracts import Record
 from fhir_facade.outcome import Issue, Refused
-from fhir_facade.rest.answer import Answer, pretty
+from fhir_facade.rest.answer import Answer, Header, pretty
 from fhir_facade.rest.conditional import http_date, not_modified
 from fhir_facade.rest.query_string import general_parameters
-from fhir_facade.rest.services import Request, Services
+from fhir_facade.rest.services import Request, SearchableStore, Services
 
 if TYPE_CHECKING:
-    from fhir_facade.mapping.mapping_set import CompiledMapping
+    from fhir_facade.mapping.mapping_set import CompiledMapping, MappingSet
 
 FHIR_ID = re.compile(r"[A-Za-z0-9.-]{1,64}").fullmatch
 
@@ -21,28 +21,36 @@ FHIR_ID = re.compile(r"[A-Za-z0-9.-]{1,64}").fullmatch
 def read(services: Services, request: Request) -> Answer:
     """Answer the resource of this type and id with its version; 304 when the client has it."""
     indented = general_parameters(request) if request.query else False
-    mapping, record = _look_up(services, request.type, request.id)
-    etag = mapping.etag(record).encode()
-    modified = http_date(mapping.last_modified(record))
-    versions = ((b"etag", etag), (b"last-modified", modified))
-    headers = request.headers
-    if (b"if-none-match" in headers or b"if-modified-since" in headers) and not_modified(request, etag, modified):
-        return Answer(304, b"", *versions)
+    mapping, record = look_up(services.mapping_set, services.store, request.type, request.id)
+    headers, current = versions(request, mapping, record)
+    if current:
+        return Answer(304, b"", *headers)
     issues: list[Issue] = []
     body = mapping.to_bytes(record, issues)
     if indented:
         body = pretty(body)
     if issues:
-        return Answer(200, body, *versions, (b"x-fhir-issues", str(len(issues)).encode()))
-    return Answer(200, body, *versions)
+        return Answer(200, body, *headers, (b"x-fhir-issues", str(len(issues)).encode()))
+    return Answer(200, body, *headers)
 
 
-def _look_up(services: Services, resource_type: str, resource_id: str) -> tuple[CompiledMapping, Record]:
-    """The record behind an id; the id's prefix says which mapping it belongs to."""
-    for mapping in services.mapping_set.by_type[resource_type]:
+def versions(request: Request, mapping: CompiledMapping, record: Record) -> tuple[tuple[Header, ...], bool]:
+    """The headers that say a record's version, and whether the client has that version already."""
+    etag = mapping.etag(record).encode()
+    modified = http_date(mapping.last_modified(record))
+    headers = request.headers
+    asked = b"if-none-match" in headers or b"if-modified-since" in headers
+    return ((b"etag", etag), (b"last-modified", modified)), asked and not_modified(request, etag, modified)
+
+
+def look_up(
+    mapping_set: MappingSet, store: SearchableStore, resource_type: str, resource_id: str
+) -> tuple[CompiledMapping, Record]:
+    """The record behind an id; the id's prefix says which mapping it belongs to. Refused when there is none."""
+    for mapping in mapping_set.by_type[resource_type]:
         key = mapping.key_of(resource_id)
         if key is not None:
-            record = services.store.get(mapping.kind.name, key)
+            record = store.get(mapping.kind.name, key)
             if record is not None:
                 return mapping, record
     if not FHIR_ID(resource_id):

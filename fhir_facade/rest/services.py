@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from fhir_facade.contracts import Page, Query, Record
@@ -57,7 +57,11 @@ class Services:
 
 @dataclass(frozen=True, slots=True)
 class Interaction:
-    """One row of the surface: a FHIR interaction, how it is asked for and who answers."""
+    """One row of the surface: a FHIR interaction or operation, how it is asked for and who answers.
+
+    `operation` is the canonical of an operation's definition; `takes` are its parameters (name → type, example,
+    meaning) and `answers` the types that it gives.
+    """
 
     code: str
     method: str
@@ -65,3 +69,6 @@ class Interaction:
     handler: Callable[[Services, Request], Answer]
     documentation: str
     takes_body: bool = False
+    operation: str = ""
+    takes: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
+    answers: tuple[str, ...] = ()

@@ -13,13 +13,17 @@ import string
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import replace
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fhir_facade.mapping.findings import nearest
 from fhir_facade.outcome import Issue, Refused
 from fhir_facade.rest.access_log import AccessLog
 from fhir_facade.rest.answer import outcome_answer
 from fhir_facade.rest.capabilities import capabilities, capability_statement
+from fhir_facade.rest.lineage import ANSWERS as LINEAGE_ANSWERS
+from fhir_facade.rest.lineage import CANONICAL as LINEAGE
+from fhir_facade.rest.lineage import TAKES as LINEAGE_TAKES
+from fhir_facade.rest.lineage import lineage
 from fhir_facade.rest.negotiation import accepts_json, language
 from fhir_facade.rest.query_string import refuse_person_number
 from fhir_facade.rest.read import read
@@ -27,6 +31,9 @@ from fhir_facade.rest.search import search_type
 from fhir_facade.rest.services import Interaction, Request, Services
 from fhir_facade.store.batches import shown
 from fhir_facade.terminology.identity import is_national_identity_number
+
+if TYPE_CHECKING:
+    from fhir_facade.mapping.mapping_set import MappingSet
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -56,6 +63,11 @@ SURFACE: tuple[Interaction, ...] = (
         "read", "GET", "/{type}/{id}", read,
         "Read one resource; ETag and Last-Modified say its version, and conditions on them are heeded.",
     ),
+    Interaction(
+        "lineage", "GET", "/{type}/{id}/$lineage", lineage,
+        "Where each element of one resource came from: record field and value, line of the mapping, status.",
+        operation=LINEAGE, takes=LINEAGE_TAKES, answers=LINEAGE_ANSWERS,
+    ),
 )  # fmt: skip
 
 _LONG_NUMBER = re.compile(r"\d{5}").search  # nothing shorter can be part of an identity number
@@ -83,25 +95,35 @@ class ClientLeft(Exception):
 
 
 class FhirLane:
-    """ASGI callable for all under /fhir: every request gets an answer, every fault an OperationOutcome."""
+    """ASGI callable for all under /fhir: every request gets an answer, every fault an OperationOutcome.
+
+    All that depends on mappings is behind `services`: one assignment gives the next request others, while those that
+    have begun keep what they began with.
+    """
 
     def __init__(self, services: Services, log: AccessLog | None = None) -> None:
         self._log = log or AccessLog("error")
-        statement = capability_statement(services.mapping_set, SURFACE, services.base_url, services.version)
-        self.services = replace(services, statement=statement, bad_row=self._log.bad_row)
-        self._types = services.mapping_set.by_type
+        self.services = replace(services, bad_row=self._log.bad_row)
+        self.services = self.services_with(services.mapping_set)
         self._request_ids = map("{}-{:x}".format, itertools.repeat(secrets.token_hex(6)), itertools.count(1))
+
+    def services_with(self, mapping_set: MappingSet) -> Services:
+        """The services with other mappings, and all that is made of them made."""
+        now = self.services
+        statement = capability_statement(mapping_set, SURFACE, now.base_url, now.version)
+        return replace(now, mapping_set=mapping_set, statement=statement)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = perf_counter() if self._log.each_request else 0.0
+        services = self.services
         request = self._request(scope)
         route = _UNROUTED
         try:
-            row = self._route(request, scope["path"])
+            row = self._route(request, scope["path"], services.mapping_set.by_type)
             route = row.template
             if row.takes_body:
                 request.body = await _body(request.headers, receive)
-            answer = row.handler(self.services, request)
+            answer = row.handler(services, request)
         except Refused as refused:
             answer = outcome_answer(refused.issues, refused.status, _language(request))
         except ClientLeft:
@@ -129,34 +151,28 @@ class FhirLane:
         request_id = _sane(offered) if offered is not None else ""
         return Request(scope["method"], scope["query_string"], headers, request_id or next(self._request_ids))
 
-    def _route(self, request: Request, path: str) -> Interaction:
+    def _route(self, request: Request, path: str, types: Mapping[str, object]) -> Interaction:
         """Find the row for a request, or raise what is wrong with it; 404 goes before 405, 405 before 406."""
         segments = path[len(PREFIX) + 1 :].split("/")
         if len(segments) > 1 and not segments[-1]:
             segments.pop()
         if _LONG_NUMBER(path):
-            refuse_person_number(path, segments[0] if segments[0] in self._types else "")
+            refuse_person_number(path, segments[0] if segments[0] in types else "")
         size, last = len(segments), segments[-1]
         methods = SHAPES.get((size, last)) or SHAPES.get((size, ""))
         if methods is None or not segments[0]:
             raise Refused(Issue("path-unknown"))
         if "{type}" in next(iter(methods.values())).template:
-            self._check_type(segments[0])
+            _check_type(segments[0], types)
             request.type = segments[0]
         row = methods.get(request.method)
         if row is None:
             allowed = list(methods)
             raise Refused(Issue("method-not-allowed", "", {"method": shown(request.method), "allowed": allowed}))
-        if size == 2:
-            request.id = last
+        if "{id}" in row.template:
+            request.id = segments[1]
         self._check_format(request)
         return row
-
-    def _check_type(self, name: str) -> None:
-        if name not in self._types:
-            said = shown(name)
-            facts = {"type": said, "allowed": list(self._types), "nearest": nearest(said, self._types)}
-            raise Refused(Issue("type-unknown", "", facts))
 
     def _check_format(self, request: Request) -> None:
         """Refuse an Accept header without JSON; _format goes before it and is checked with the parameters."""
@@ -164,6 +180,13 @@ class FhirLane:
         if accept is None or accepts_json(accept) or b"_format=" in request.query:
             return
         raise Refused(Issue("format-not-acceptable", "", {"format": shown(accept.decode("latin-1"))}))
+
+
+def _check_type(name: str, types: Mapping[str, object]) -> None:
+    if name not in types:
+        said = shown(name)
+        facts = {"type": said, "allowed": list(types), "nearest": nearest(said, types)}
+        raise Refused(Issue("type-unknown", "", facts))
 
 
 def _language(request: Request) -> str:

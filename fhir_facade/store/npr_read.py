@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from xml.parsers import expat
 
+from fhir_facade.mapping.field_values import SPACE, Unfit, from_text
 from fhir_facade.mapping.kinds import Kinds
 from fhir_facade.outcome import Issue, Refused
 from fhir_facade.store.batches import Batch, Delete, line, shown
-from fhir_facade.store.field_values import SPACE, Unfit, from_text
 from fhir_facade.store.npr_frames import Draft, Frame, draft, gather, sift
 from fhir_facade.store.npr_tree import BATCH_DEPTH, Attribute, Module, Node, NprTable, Owner
 from fhir_facade.terminology.identity import is_national_identity_number

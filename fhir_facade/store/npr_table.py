@@ -6,12 +6,13 @@ What no record says (the order of elements, Slett, the version) stands in mappin
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from fhir_facade.mapping.findings import Finding, MappingError, nearest
 from fhir_facade.mapping.kinds import ChildList, Field, Kind, Kinds
-from fhir_facade.mapping.shapes import unknown_keys
+from fhir_facade.mapping.shapes import Shape, clean, kept, missing_keys, repeated_keys, unknown_keys
 from fhir_facade.mapping.source import SourceError, Table, read
 from fhir_facade.store.npr_tree import (
     PART,
@@ -26,7 +27,14 @@ from fhir_facade.store.npr_tree import (
     Unique,
 )
 
-KEYS = {"message", "version", "namespace", "modules", "fixed", "once", "delete", "unique", "elements"}
+KEYS: Mapping[str, Shape] = {
+    "message": "text", "version": "text", "namespace": "text", "modules": "tables", "fixed": "lookup",
+    "once": "lookup", "delete": "table", "unique": "table", "elements": "table",
+}  # fmt: skip
+DELETE: Mapping[str, Shape] = {"element": "text", "type": "text", "guid": "text", "objects": "tables"}
+OBJECT: Mapping[str, Shape] = {"kind": "text", "field": "text"}
+UNIQUE: Mapping[str, Shape] = {"fields": "texts", "unless": "guards"}
+ELEMENT: Mapping[str, Shape] = {"attributes": "texts", "children": "texts"}
 _COUNT = re.compile(r"(\w+) (\d+)\.\.(\d+|\*)").fullmatch
 _BINDING = re.compile(r"(\w+)(?:@(\w+)|(#)|(:module)|((?:\|\w+)+))").fullmatch
 
@@ -43,14 +51,71 @@ def load_table(path: Path, kinds: Kinds) -> NprTable:
     return table
 
 
+def _misshapen(file: str, source: Table) -> Iterator[Finding]:
+    """Findings for values of another shape than the one that is read."""
+    top = _shaped(file, kept(source, KEYS), KEYS, "the message file")
+    if top:
+        yield from top
+        return
+    delete = source["delete"]
+    parts = [("an element", ELEMENT, spec, "") for spec in source["elements"].values() if spec != ""]
+    parts += [("a deletion", DELETE, delete, "element type guid objects")]
+    parts += [("an object", OBJECT, row, "kind field") for row in _values(delete.get("objects"))]
+    for listed in source["unique"].values():
+        rows = listed if isinstance(listed, list) else [listed]
+        parts += [("a rule on what is unique", UNIQUE, row, "fields") for row in rows]
+        if not isinstance(listed, list):
+            yield Finding(file, source.at("unique"), "'unique' is a table of record kinds, each with a list of rules")
+    for module in source["modules"].values():
+        yield from _shaped(file, module, dict.fromkeys(module, "texts"), "a module")
+    for what, shapes, spec, needed in parts:
+        if not isinstance(spec, Table):
+            yield Finding(file, getattr(spec, "line", source.line), f"{what} is a table")
+        else:
+            yield from _shaped(file, spec, shapes, what)
+            yield from missing_keys(file, spec, needed.split())
+    yield from _endless(file, source)
+
+
+def _values(table: Any) -> list[Any]:
+    return list(table.values()) if isinstance(table, Table) else []
+
+
+def _shaped(file: str, table: Table, shapes: Mapping[str, Shape], what: str) -> list[Finding]:
+    found: list[Finding] = []
+    clean(file, table, shapes, what, found)
+    return found
+
+
+def _endless(file: str, source: Table) -> Iterator[Finding]:
+    """An element that holds itself, however far down, could never be built."""
+    holds: dict[str, set[str]] = {}
+    lists = [(name, spec.get("children", ())) for name, spec in source["elements"].items() if isinstance(spec, Table)]
+    for name, children in lists + [pair for module in source["modules"].values() for pair in module.items()]:
+        holds.setdefault(str(name), set()).update(str(child).split(" ")[0] for child in children)
+    for name, inside in holds.items():
+        seen, todo = set[str](), list(inside)
+        while todo:
+            inner = todo.pop()
+            if inner not in seen:
+                seen.add(inner)
+                todo += holds.get(inner, ())
+        if name in seen:
+            yield Finding(file, source["elements"].at(name), f"element '{name}' holds itself")
+
+
 class _Builder:
     """Builds one table and gathers what is wrong with its sources."""
 
     def __init__(self, file: str, source: Table, kinds: Kinds) -> None:
         self.file, self.source, self.kinds = file, source, kinds
-        self.findings: list[Finding] = unknown_keys(file, source, KEYS, "the message file")
-        for needed in KEYS - set(source):
-            raise SourceError(file, 1, f"'{needed}' is missing")
+        self.findings: list[Finding] = repeated_keys(file, source)
+        for needed in KEYS:
+            if needed not in source:
+                raise SourceError(file, 1, f"'{needed}' is missing")
+        self.findings += unknown_keys(file, source, KEYS, "the message file")
+        if faults := list(_misshapen(file, source)):  # what is built of it would fall over
+            raise MappingError([*self.findings, *faults])
         self.bound: set[tuple[str, str]] = set()  # (kind or list, binding) found in some module
 
     def build(self) -> NprTable:
@@ -70,7 +135,7 @@ class _Builder:
         self._mark_parts(top)
         return Module(
             name=name,
-            namespace=str(self.source["namespace"]).format(module=name),
+            namespace=str(self.source["namespace"]).replace("{module}", name),
             top=top,
             kinds=kinds,
             supplied={kind.name: _supplied(top, kind) for kind in kinds},

@@ -8,11 +8,11 @@ from typing import Any, BinaryIO
 import orjson
 
 from fhir_facade.contracts import Record
+from fhir_facade.mapping.field_values import Unfit, check
 from fhir_facade.mapping.findings import nearest
 from fhir_facade.mapping.kinds import ChildList, Field, Kind, Kinds
 from fhir_facade.outcome import Issue
 from fhir_facade.store.batches import Batch, Lacking, ReadRecord, complete, line, shown
-from fhir_facade.store.field_values import Unfit, check
 from fhir_facade.terminology.identity import is_national_identity_number
 
 LONGEST_LINE = 1 << 24  # bytes

@@ -16,6 +16,7 @@ from fhir_facade.store.synthetic_decisions import (
     voluntary,
     without_bed,
 )
+from fhir_facade.store.synthetic_own import add_own
 from fhir_facade.store.synthetic_persons import between, birthday, carers, home, patient, pick
 from fhir_facade.store.synthetic_places import Country
 from fhir_facade.store.synthetic_referrals import (
@@ -63,6 +64,7 @@ def live(country: Country, calendar: Calendar, seed: int, n: int) -> list[tuple[
             _care(case, way, between(case.dice, again, calendar.last - 3))
     if way not in ("birth", "somatic"):
         individual_plan(case)
+    add_own(case)
     return case.out
 
 

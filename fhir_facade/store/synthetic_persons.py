@@ -131,7 +131,7 @@ def patient(
 def _addresses(dice: Dice, lives: Home, town: Town, calendar: Calendar) -> list[Record]:
     address: Record = {
         "nr": 1,
-        "bruk": "home",
+        "bruk": "bosted",
         "linje": f"{pick(dice, STREETS)} {between(dice, 1, 99)}",
         "poststed": town.name,
     }
@@ -145,7 +145,7 @@ def _addresses(dice: Dice, lives: Home, town: Town, calendar: Calendar) -> list[
     stay = pick(dice, TOWNS)
     temporary = {
         "nr": 2,
-        "bruk": "temp",
+        "bruk": "midlertidig",
         "linje": f"c/o {pick(dice, FAMILIES)}, {pick(dice, STREETS)} 7",
         "postnr": stay.post,
         "poststed": stay.name,

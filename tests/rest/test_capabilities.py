@@ -25,10 +25,10 @@ def document(mapping_set: MappingSet) -> dict[str, Any]:
 
 
 def claimed(statement: dict[str, Any]) -> dict[str, tuple[set[str], set[str]]]:
-    """Type → (interactions, search parameters) of a CapabilityStatement."""
+    """Type → (interactions and operations, search parameters) of a CapabilityStatement."""
     return {
         resource["type"]: (
-            {each["code"] for each in resource["interaction"]},
+            {each["code"] for each in resource["interaction"]} | {each["name"] for each in resource["operation"]},
             {each["name"] for each in resource.get("searchParam", [])},
         )
         for resource in statement["rest"][0]["resource"]
@@ -78,7 +78,7 @@ EXAMPLES = {"date": "ge2000-01-01", "token": "1", "reference": "Patient/1", "str
 
 def test_every_claimed_parameter_is_answered_and_its_example_too(ask: Ask, mapping_set: MappingSet) -> None:
     for resource_type, (codes, parameters) in claimed(ask("GET", "/fhir/metadata").json()).items():
-        assert codes == {"read", "search-type"}
+        assert codes == {"read", "search-type", "lineage"}
         known = mapping_set.search.parameters(resource_type)
         for code in parameters:
             for value in (EXAMPLES[known[code].type], known[code].example):

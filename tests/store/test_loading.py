@@ -86,7 +86,7 @@ def test_a_newer_message_updates_clears_and_removes_what_is_gone_from_a_stay(loa
 def test_what_a_message_does_not_carry_is_kept(load: Loads, store: SqliteStore) -> None:
     load(ORD, IDE)
     names = '"institusjonID":"777777777","pasientNr":"P1","etternavn":"Blåbær"'
-    row = "{" + names + ',"adresser":[{"nr":1,"bruk":"home"}]}\n'
+    row = "{" + names + ',"adresser":[{"nr":1,"bruk":"bosted"}]}\n'
     assert load(row, name="pasient.ndjson").exit_code == 0
     load(ORD, now=LATER)
     person = store.get("pasient", PATIENT)
@@ -94,7 +94,7 @@ def test_what_a_message_does_not_carry_is_kept(load: Loads, store: SqliteStore) 
     assert (person["etternavn"], person["fid"], person["adresser"][0]["bruk"]) == (
         "Blåbær",
         "15838512086",
-        "home",
+        "bosted",
     )
 
 

@@ -45,6 +45,13 @@ def findings(folder: Path, file: str, part: str, instead: str) -> list[str]:
          "no field 'episodGUID' in a record kind"),
         ("npr-melding.yaml", "once:", "hund: 1\nonce:", "has no key 'hund'"),
         ("npr-melding.yaml", "message: Melding\n", "", "'message' is missing"),
+        ("npr-melding.yaml", "{kind: opphold, field: episodeGUID}", "{kind: oppholdd, field: episodeGUID}",
+         "no field 'episodeGUID' in a record kind 'oppholdd'"),
+        ("npr-melding.yaml", "{kind: opphold, field: episodeGUID}", "{kind: opphold}", "'field' is missing"),
+        ("npr-melding.yaml", "{fields: [institusjonID, typeID, fid], ", "{fields: fid, ", "'fields' is a list of texts"),
+        ("npr-melding.yaml", "ide: {Institusjon: [PasientIdent 1..*]}", "ide: {Institusjon: PasientIdent}",
+         "'Institusjon' is a list of texts"),
+        ("npr-melding.yaml", "[PasientTilstand 0..*, ", "[Pasient 0..*, ", "element 'Pasient' holds itself"),
     ],
 )  # fmt: skip
 def test_a_fault_is_found_with_file_and_line(tmp_path: Path, file: str, part: str, instead: str, said: str) -> None:

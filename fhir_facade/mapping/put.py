@@ -1,0 +1,289 @@
+"""FHIR → record, verified: what a resource says is put into the record, and the record must give it back.
+
+What no row takes is kept in a remainder beside the record (policy keep), refused (reject) or told (warn). What a row
+speaks of and the record cannot give back is refused whatever the policy: two truths are never stored.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from fhir_facade.contracts import Record, Resource
+from fhir_facade.mapping.compare import Comparison, Patch, bare, fhirpath, normalised, same_value
+from fhir_facade.mapping.field_values import Unfit, check, fits_plainly
+from fhir_facade.mapping.ir import Each, MappingRules, Rule
+from fhir_facade.mapping.kinds import ChildList, Field, Kind, Kinds
+from fhir_facade.mapping.read_values import Fields, Resolve
+from fhir_facade.mapping.take import Claims, Place, every, inbound, take
+from fhir_facade.outcome import Issue
+from fhir_facade.terminology.identity import is_national_identity_number
+
+PERSON_LIKE = re.compile(r"\d{6}[ -]?\d{5}").search
+Policy = Literal["keep", "reject", "warn"]
+Status = Literal["accepted", "kept", "refused", "added", "defaulted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """What became of one element: its FHIRPath, the status, and for a refusal the issue's code and facts."""
+
+    path: str
+    status: Status
+    code: str = ""
+    facts: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A resource put into a record. `record` is None when it was refused; `remainder` belongs beside it."""
+
+    record: Record | None
+    remainder: Patch | None
+    elements: tuple[Element, ...]
+    issues: tuple[Issue, ...]
+
+
+@dataclass(frozen=True)
+class Putting:
+    """What putting needs of a mapping: its rows, the kind, the forward engine, and a quick reader of resources."""
+
+    rules: MappingRules
+    kind: Kind
+    kinds: Kinds
+    to_fhir: Callable[[Record, list[Issue]], Resource]
+    systems: Mapping[str, str]
+    reads: Callable[[Resource, Resolve], Fields | None]
+    base_url: str = ""
+
+    def put(self, resource: Resource, base: Record | None, policy: Policy, resolve: Resolve | None) -> Written:
+        """Return the record that the resource becomes, on top of `base` where the record is known already."""
+        find = resolver(self.kind, base, resolve)
+        sent = bare(resource)
+        quick = self.reads(sent, find)
+        if quick is not None:  # the usual case: everything is taken, and comes back as it was sent
+            record, defaulted = self.record(quick, base)
+            if not defaulted and not self.faults(record, base):
+                given = self.given(record)
+                added: tuple[Element, ...] = ()
+                if "id" not in sent and given.pop("id", None):
+                    added = (Element(f"{self.rules.resource_type}.id", "added"),)
+                if given == sent:
+                    return Written(record, None, added, ())
+        sent = normalised(sent, self.systems, self.base_url)
+        found, claims = take(self.rules, self.kind, sent, find)
+        record, defaulted = self.record(found, base)
+        comparison = Comparison(claims)
+        faults = self.faults(record, base)
+        patch = comparison.object(sent, {} if faults else self.given(record), ())
+        return self.judged(record, patch, comparison, faults, policy, defaulted)
+
+    def given(self, record: Record) -> Resource:
+        """What the record gives back once it is stored, when it has a version as every stored record."""
+        stored = {**record, self.kind.version: 1, self.kind.changed: "2000-01-01T00:00:00Z"}
+        return bare(self.to_fhir(self.kinds.complete(self.kind, stored), []))
+
+    def record(self, found: Fields, base: Record | None) -> tuple[Record, list[Rule]]:
+        """The record of what was found, and the rows whose default was used."""
+        if base is None:
+            return self.new_record(found)
+        stored: Record = without_derived(base)
+        before = self.fields_of(self.given(stored), base)
+        for name in self.kind.fields:
+            if found.get(name) != before.get(name) and name not in self.kind.key:
+                stored[name] = found.get(name)
+        for child in self.kind.own_lists():
+            if child.name in found and found[child.name] != before.get(child.name):
+                stored[child.name] = self.list_of(child, found[child.name], before.get(child.name, []), stored)
+        return stored, []
+
+    def fields_of(self, resource: Resource, base: Record) -> Fields:
+        """What a resource of our own says."""
+        find = resolver(self.kind, base, None)
+        quick = self.reads(resource, find)
+        return take(self.rules, self.kind, resource, find)[0] if quick is None else quick
+
+    def new_record(self, found: Fields) -> tuple[Record, list[Rule]]:
+        record, defaulted = dict(found), []
+        for rule in inbound(self.rules.rules):
+            field = getattr(rule, "field", "") or (getattr(rule, "fields", None) or ("",))[0]
+            if rule.default and record.get(field) is None:
+                integer = self.kind.fields[field].type == "integer"
+                record[field] = int(rule.default) if integer else rule.default
+                defaulted.append(rule)
+        return record, defaulted
+
+    def list_of(self, child: ChildList, found: list[Fields], before: list[Fields], stored: Record) -> list[Record]:
+        """The items of a list: each found item on top of the stored item that it is, so that nothing hidden moves."""
+        own = list(stored.get(child.name) or [])
+        each = next((rule for rule in self.lists() if rule.child == child.name), None)
+        order = each.order if each else ""
+        key = tuple(name for name in child.key if name != order)
+        shown = self.shown(child, own, before, stored)
+        out: list[Record] = []
+        used: set[int] = set()
+        for place, item in enumerate(found):
+            at = partner(item, place, shown, used, key, order, same_length=len(found) == len(own))
+            if at is None:
+                out.append(dict(item))
+                continue
+            used.add(at)
+            changed = {
+                name: item.get(name)
+                for name in item.keys() | (shown[at] or {}).keys()
+                if item.get(name) != (shown[at] or {}).get(name)
+            }
+            out.append({**own[at], **changed})
+        out += [own[at] for at, form in enumerate(shown) if form is None and at not in used]
+        for place, item in enumerate(out if order else (), 1):
+            item[order] = place
+        return out
+
+    def lists(self) -> Iterable[Each]:
+        return (rule for rule in inbound(self.rules.rules) if isinstance(rule, Each))
+
+    def shown(self, child: ChildList, own: list[Record], before: list[Fields], stored: Record) -> list[Fields | None]:
+        """What the resource shows of each stored item; None of those that it does not show at all."""
+        if len(own) == len(before):
+            return list(before)
+        forms: list[Fields | None] = []
+        for item in own:
+            alone = self.fields_of(self.given({**stored, child.name: [item]}), stored)
+            found = alone.get(child.name) or [None]
+            forms.append(found[0])
+        return forms
+
+    def faults(self, record: Record, base: Record | None) -> list[Issue]:
+        """What keeps the record from being one: fields that must be there, values that do not fit.
+
+        Only what is new is judged: a fault that the stored record has already is not the sender's.
+        """
+        known = without_derived(base) if base else {}
+        issues = list(self._field_faults(self.kind.fields, record, known, self.kind.key))
+        for child in self.kind.own_lists():
+            stored = known.get(child.name) or ()
+            for item in record.get(child.name) or ():
+                if item not in stored:
+                    issues += self._field_faults(child.fields, item, {}, ())
+        return issues
+
+    def _field_faults(
+        self, fields: Mapping[str, Field], record: Record, known: Record, key: tuple[str, ...]
+    ) -> Iterable[Issue]:
+        for name, field in fields.items():
+            value = record.get(name)
+            if known and value == known.get(name):
+                continue
+            if value is None:
+                if field.required == "always":
+                    yield Issue("element-needed", self.path_of(name), {"field": name})
+                continue
+            if fits_plainly(field, value) and name not in key:
+                continue
+            try:
+                check(field, value)
+            except Unfit as unfit:
+                facts = {"field": name, "type": field.type, "reason": unfit.reason}
+                yield Issue("field-type", self.path_of(name), facts)
+            if name in key and is_national_identity_number(str(value).strip()):
+                yield Issue("person-number-as-key", self.path_of(name), {"field": name})
+
+    def path_of(self, field: str) -> str:
+        """Where in the resource a field is read from: the first row that carries it."""
+        for rule in every(inbound(self.rules.rules)):
+            carried = getattr(rule, "fields", None) or (getattr(rule, "field", ""), getattr(rule, "assigner_field", ""))
+            if field in carried or field in dict(getattr(rule, "parts", ())):
+                return ".".join([self.rules.resource_type, *([rule.path_text] if rule.path else [])])
+        return self.rules.resource_type
+
+    def judged(
+        self, record: Record, patch: Patch, comparison: Comparison, faults: list[Issue], policy: Policy,
+        defaulted: list[Rule],
+    ) -> Written:  # fmt: skip
+        """The answer: what was accepted, kept, refused and added, under a policy."""
+        root, claims = self.rules.resource_type, comparison.claims
+        if faults:  # nothing was given back, for the record is not whole; only what rows refused can be told besides
+            reasons = [
+                Issue(reason.code, fhirpath(root, place), reason.facts) for place, reason in claims.reasons.items()
+            ]
+            told = [*faults, *reasons]
+            refused = tuple(Element(issue.at, "refused", issue.code, issue.facts) for issue in told)
+            return Written(None, None, refused, tuple(told))
+        issues = [refusal(claims, fhirpath(root, place), place, *pair) for place, *pair in comparison.refused]
+        elements = [Element(issue.at, "refused", issue.code, issue.facts) for issue in issues]
+        code = {"keep": "element-kept", "reject": "element-not-taken", "warn": "element-not-stored"}[policy]
+        failed = bool(issues) or (policy == "reject" and bool(comparison.kept))
+        for place, _ in comparison.kept:
+            path = fhirpath(root, place)
+            issues.append(Issue(code, path))
+            elements.append(Element(path, "kept" if policy == "keep" else "refused", code))
+        elements += [Element(fhirpath(root, place), "added") for place, _ in comparison.added]
+        for rule in defaulted:
+            path = f"{root}.{rule.path_text}"
+            elements.append(Element(path, "defaulted"))
+            issues.append(Issue("element-defaulted", path, {"default": rule.default, "at": rule.at}))
+        beside = {place for place, *_ in (*comparison.refused, *comparison.kept)}
+        elements += [Element(fhirpath(root, place), "accepted") for place in sorted(claims.taken - beside, key=str)]
+        kept = patch if patch and policy == "keep" else None
+        return Written(None if failed else record, None if failed else kept, tuple(elements), tuple(issues))
+
+
+def without_derived(record: Record) -> Any:
+    """A copy of a record and of the lists inside it without the entries that are worked out from the others."""
+    return {
+        name: [without_derived(item) for item in value] if isinstance(value, list) else value
+        for name, value in record.items()
+        if not name.startswith("$")
+    }
+
+
+def refusal(claims: Claims, path: str, place: Place, sent: Any, given: Any) -> Issue:
+    """Why an element is refused: the row's own reason, or that the record gives something else."""
+    for end in range(len(place), 0, -1):
+        if place[:end] in claims.reasons:
+            reason = claims.reasons[place[:end]]
+            return Issue(reason.code, path, reason.facts)
+    return Issue("element-refused", path, {"sent": worded(sent), "given": worded(given)})
+
+
+def worded(value: Any) -> str:
+    """A value as a sentence may show it: short, and never eleven digits in a row of one person."""
+    if value is None:
+        return "nothing"
+    text = value if isinstance(value, str) else str(value)
+    return "..." if PERSON_LIKE(text) else text[:60]
+
+
+def partner(
+    item: Fields, place: int, shown: list[Fields | None], used: set[int], key: tuple[str, ...], order: str, *,
+    same_length: bool,
+) -> int | None:  # fmt: skip
+    """Which stored item a found one is: by key, else the one that shows the same, else the one in its place."""
+    free = [at for at, form in enumerate(shown) if form is not None and at not in used]
+    if key and all(item.get(name) is not None for name in key):
+        return next((at for at in free if all((shown[at] or {}).get(name) == item[name] for name in key)), None)
+    bare_item = {name: value for name, value in item.items() if name != order}
+    for at in free:
+        if {name: value for name, value in (shown[at] or {}).items() if name != order} == bare_item:
+            return at
+    return place if same_length and place in free else None
+
+
+def resolver(kind: Kind, base: Record | None, resolve: Resolve | None) -> Resolve:
+    """Find key fields behind a key that does not read back: what the stored record points at, then the store."""
+
+    def find(kind_name: str, key: str) -> Mapping[str, Any] | None:
+        if base is not None:
+            if kind_name == kind.name and base.get("$key") == key:
+                return {name: base.get(name) for name in kind.key}
+            for link in kind.links.values():
+                if link.to == kind_name and base.get("$" + link.name) == key:
+                    return {name: base.get(name) for name in link.fields}
+        return resolve(kind_name, key) if resolve else None
+
+    return find
+
+
+__all__ = ["Element", "Policy", "Putting", "Written", "same_value"]

@@ -1,0 +1,132 @@
+"""Random edits of a FHIR resource, and an equality of its own: what the law of no silent divergence is judged by."""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+Path = tuple[str | int, ...]
+
+WORDS = [
+    "annet",
+    "Å",
+    "x" * 40,
+    "2024-02-30",
+    "urn:oid:2.16.578.1.12.4.1.1.8406",
+    "EM",
+    "finished",
+    "Patient/ukjent",
+    "0",
+    "99",
+]
+EXTRA: list[tuple[str, Any]] = [
+    ("language", "nb-NO"),
+    ("text", {"status": "generated", "div": '<div xmlns="http://www.w3.org/1999/xhtml">Sammendrag</div>'}),
+    ("contained", [{"resourceType": "Basic", "id": "b", "code": {"text": "x"}}]),
+    ("implicitRules", "http://example.org/regler"),
+    ("extension", [{"url": "http://example.org/ukjent", "valueString": "verdi"}]),
+    ("identifier", [{"system": "http://example.org/annet-system", "value": "abc-1"}]),
+    ("meta", {"tag": [{"system": "http://example.org/merke", "code": "x"}], "versionId": "17"}),
+]
+
+
+def places(value: Any, at: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """Every value of a resource, objects and lists too, but the root."""
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, inner in pairs:
+        yield (*at, name), inner
+        yield from places(inner, (*at, name))
+
+
+def edited(resource: dict[str, Any], draw: random.Random) -> dict[str, Any]:
+    """The resource with one to three edits: a value changed or deleted, an item doubled or moved, something added."""
+    out: dict[str, Any] = copy.deepcopy(resource)
+    for _ in range(draw.choice([1, 1, 1, 2, 3])):
+        one_edit(out, draw)
+    return out
+
+
+def one_edit(out: dict[str, Any], draw: random.Random) -> None:
+    spots = [(at, value) for at, value in places(out) if at[0] != "resourceType"]
+    at, value = draw.choice(spots)
+    parent = out
+    for step in at[:-1]:
+        parent = parent[step]  # type: ignore[index]
+    match draw.choice(["change", "change", "delete", "double", "add", "swap", "stranger"]):
+        case "change" if not isinstance(value, dict | list):
+            parent[at[-1]] = another(value, draw, [other for _, other in spots if type(other) is type(value)])  # type: ignore[index]
+        case "delete":
+            del parent[at[-1]]  # type: ignore[arg-type]
+            tidy(out)
+        case "double" if isinstance(value, list) and value:
+            value.insert(draw.randrange(len(value) + 1), copy.deepcopy(draw.choice(value)))
+        case "add" if isinstance(value, dict):
+            name, extra = draw.choice(
+                [("id", "e1"), ("extension", EXTRA[4][1]), ("display", "Vist"), ("text", "Tekst")]
+            )
+            value.setdefault(name, copy.deepcopy(extra))
+        case "swap" if isinstance(value, list) and len(value) > 1:
+            draw.shuffle(value)
+        case _:
+            name, extra = draw.choice(EXTRA)
+            if isinstance(extra, list):
+                out.setdefault(name, []).extend(copy.deepcopy(extra))
+            elif isinstance(extra, dict) and isinstance(out.get(name), dict):
+                out[name].update(copy.deepcopy(extra))
+            else:
+                out[name] = copy.deepcopy(extra)
+
+
+def another(value: Any, draw: random.Random, others: list[Any]) -> Any:
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int):
+        return value + draw.choice([-1, 1, 10])
+    if isinstance(value, str):
+        return draw.choice([*WORDS, draw.choice(others), value + "x", value[:-1] or "y", value[::-1]])
+    return value
+
+
+def tidy(value: Any) -> None:
+    """FHIR knows no empty objects and lists."""
+    pairs = list(value.items()) if isinstance(value, dict) else list(enumerate(value))[::-1]
+    for name, inner in pairs:
+        if isinstance(inner, dict | list):
+            tidy(inner)
+            if not inner:
+                del value[name]
+
+
+def canonical(value: Any) -> Any:
+    """A form in which resources that the product calls the same are equal; written apart from the product's own."""
+    if isinstance(value, dict):
+        hidden = {"display"} if "code" in value else set()
+        return tuple(sorted((name, canonical(inner)) for name, inner in value.items() if name not in hidden))
+    if isinstance(value, list):
+        return ("list", *sorted((canonical(item) for item in value), key=repr))
+    if isinstance(value, str) and len(value) >= 20 and value[4] == "-" and "T" in value:
+        try:
+            return ("at", datetime.fromisoformat(value).timestamp())
+        except ValueError:
+            return value
+    return (type(value).__name__, value) if isinstance(value, bool) else value
+
+
+def bare(resource: dict[str, Any]) -> dict[str, Any]:
+    """Without what the server says in meta."""
+    meta = {name: value for name, value in resource.get("meta", {}).items() if name not in ("versionId", "lastUpdated")}
+    rest = {name: value for name, value in resource.items() if name != "meta"}
+    return {**rest, **({"meta": meta} if meta else {})}
+
+
+def leaf_counts(value: Any) -> Counter[tuple[str, Any]]:
+    """How often each primitive stands at each path, indexes left out."""
+    found: Counter[tuple[str, Any]] = Counter()
+    for at, inner in places(value):
+        if not isinstance(inner, dict | list) and at[-1] != "display":
+            found[(".".join(step for step in at if isinstance(step, str)), canonical(inner))] += 1
+    return found
