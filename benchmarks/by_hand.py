@@ -55,13 +55,7 @@ CODED_LATER = (
     ("initiativtaker", f"{EXT}/initiativtaker", "8433"),
     ("stedAktivitet", f"{EXT}/sted-for-aktivitet", "8434"),
 )
-TYPES = (
-    ("omsorgsniva", "8406"),
-    ("kontaktType", "8432"),
-    ("polkonAktivitet", "8452"),
-    ("avdoppAktivitet", "8452"),
-    ("polIndir", "8454"),
-)
+ACTIVITY = {"Kontakt": "polkonAktivitet", "AvdOpp": "avdoppAktivitet"}
 
 
 class Lists(dict[str, tuple[str, dict[str, str]]]):
@@ -133,9 +127,8 @@ def encounter(record: dict[str, Any]) -> dict[str, Any]:
     if level is not None:
         code, display = CLASSES[level]
         out["class"] = {"system": ACT_CODE, "code": code, "display": display}
-    types = [{"coding": [coding(number, code)]} for name, number in TYPES if (code := get(name)) is not None]
-    if types:
-        out["type"] = types
+    if kinds := types(record):
+        out["type"] = kinds
     if (field := get("episodeFag")) is not None:
         out["serviceType"] = {"coding": [coding("8451", field)]}
     if (haste := get("innmateHast")) is not None:
@@ -144,6 +137,8 @@ def encounter(record: dict[str, Any]) -> dict[str, Any]:
         out["subject"] = {"reference": f"Patient/{patient}"}
     if episodes := episodes_of_care(record):
         out["episodeOfCare"] = episodes
+    if (key := get("$henvisning")) is not None:
+        out["basedOn"] = [{"reference": f"ServiceRequest/{key}"}]
     if staff := get("helsepersonell"):
         out["participant"] = [participant(item) for item in staff]
     if span := period(get("innDatoTid"), get("utDatoTid")):
@@ -182,6 +177,22 @@ def episodes_of_care(record: dict[str, Any]) -> list[dict[str, str]]:
         out.append({"reference": f"EpisodeOfCare/periode-{key}"})
     if (key := record.get("$serie")) is not None:
         out.append({"reference": f"EpisodeOfCare/serie-{key}"})
+    return out
+
+
+def types(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """The level of care and the kinds of contact; which activity there is, the part of the stay tells."""
+    get = record.get
+    out = []
+    if (code := get("omsorgsniva")) is not None:
+        out.append({"coding": [coding("8406", code)]})
+    if (code := get("kontaktType")) is not None:
+        out.append({"coding": [coding("8432", code)]})
+    activity = ACTIVITY.get(record["oppholdsdel"])
+    if activity is not None and (code := get(activity)) is not None:
+        out.append({"coding": [coding("8452", code)]})
+    if (code := get("polIndir")) is not None:
+        out.append({"coding": [coding("8454", code)]})
     return out
 
 

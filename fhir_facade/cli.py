@@ -16,6 +16,7 @@ import typer
 from fhir_facade import __version__
 from fhir_facade.cli_explain import explain
 from fhir_facade.cli_mapping import mapping_app
+from fhir_facade.cli_put import put
 from fhir_facade.terminal import (
     FAILED,
     FOUND,
@@ -47,6 +48,7 @@ npr = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Messages to
 app.add_typer(npr, name="npr")
 app.add_typer(mapping_app, name="mapping")
 app.command("explain")(explain)
+app.command("put")(put)
 
 Database = Annotated[Path, typer.Option("--db", metavar="PATH", help="The SQLite file that holds the records.")]
 Patients = Annotated[int, typer.Option(min=1, max=10_000_000, help="How many patients.")]

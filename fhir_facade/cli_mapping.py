@@ -16,6 +16,7 @@ from fhir_facade.terminal import FAILED, FOUND, faults_are_told, mapping_set_of,
 if TYPE_CHECKING:
     from fhir_facade.mapping.differ import Comparison, Sample
     from fhir_facade.mapping.mapping_set import CompiledMapping, MappingSet
+    from fhir_facade.mapping.site_examples import Judges
     from fhir_facade.store.records import SqliteStore
 
 mapping_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Write, prove and compare mappings.")
@@ -28,51 +29,61 @@ def _mapping() -> None:
 
 Name = Annotated[str | None, typer.Argument(help="One mapping; all when left out.")]
 Folder = Annotated[Path | None, typer.Option("--mappings", metavar="DIR", help="A mappings folder; ours if left out.")]
+Site = Annotated[
+    Path | None, typer.Option("--site", metavar="DIR", help="A folder of a site's changes to the mappings.")
+]
 
 
 @mapping_app.command("test")
-def test_examples(name: Name = None, mappings: Folder = None) -> None:
+def test_examples(name: Name = None, mappings: Folder = None, site: Site = None) -> None:
     """Prove mappings on the examples beside them, in both directions and by every engine.
 
     Says for each example what differs: FHIRPath, expected, got. A row, branch, guard, list or unknown code that no
-    example shows is a finding too. Nothing is written.
+    example shows is a finding too. Nothing is written. A mapping that a site changes is judged by the site's own
+    examples, and skipped where it has none.
 
     \b
     Examples:
       fhir-facade mapping test
-      fhir-facade mapping test opphold-encounter
+      fhir-facade mapping test opphold-encounter --site nord/
     """
-    from fhir_facade.mapping.goldens import prove
+    from fhir_facade.mapping.site_examples import proofs
 
-    folder, mapping_set, chosen = _chosen(mappings, name)
-    site = settings_with().site_mappings
-    proofs = [prove(mapping_set, folder, mapping, site) for mapping in chosen]
-    for proof in proofs:
-        for line in proof.lines():
+    mapping_set, chosen = _judged(mappings, name, site)
+    examples, held, faulty = 0, 0, 0
+    for mapping, found in chosen:
+        made = list(proofs(mapping_set, found, mapping))
+        for line in (*filter(None, [found.skipped]), *(line for proof in made for line in proof.lines())):
             typer.echo(line)
-    examples, faulty = sum(proof.examples for proof in proofs), sum(not proof.holds for proof in proofs)
+        examples += sum(proof.examples for proof in made)
+        faulty += not all(proof.holds for proof in made)
+        held += bool(made)
     if faulty:
-        raise stop(FOUND, f"{faulty} of {len(proofs)} mapping(s) do not hold; {examples} example(s)")
-    typer.echo(f"{examples} example(s) of {len(proofs)} mapping(s): all hold")
+        raise stop(FOUND, f"{faulty} of {held} mapping(s) do not hold; {examples} example(s)")
+    typer.echo(f"{examples} example(s) of {held} mapping(s): all hold")
 
 
 @mapping_app.command("accept")
-def accept_examples(name: Name = None, mappings: Folder = None) -> None:
+def accept_examples(name: Name = None, mappings: Folder = None, site: Site = None) -> None:
     """Take what the mappings do now as right: write resources and issues of the examples anew.
 
-    Shows what changes. Records (.epj.json) and examples from outside (.fhir-in.json) are never changed.
+    Shows what changes. Records (.epj.json) and examples from outside (.fhir-in.json) are never changed. Of a mapping
+    that a site changes only the site's own examples are written.
 
     \b
-    Example:
+    Examples:
       fhir-facade mapping accept opphold-encounter
+      fhir-facade mapping accept opphold-encounter --site nord/
     """
-    from fhir_facade.mapping.goldens import accept
+    from fhir_facade.mapping.site_examples import accepted
 
-    folder, mapping_set, chosen = _chosen(mappings, name)
-    site, files = settings_with().site_mappings, 0
+    mapping_set, chosen = _judged(mappings, name, site)
+    files = 0
     with faults_are_told():
-        for mapping in chosen:
-            for written in accept(mapping_set, folder, mapping, site):
+        for mapping, found in chosen:
+            if found.skipped:
+                typer.echo(found.skipped)
+            for written in accepted(mapping_set, found, mapping):
                 files += 1
                 typer.echo(f"{written.file}: {'taken away' if written.gone else 'written'}")
                 for place in written.places:
@@ -107,21 +118,35 @@ def table_of_mappings(
         file.write(prints([mapping_table(mapping, mapping_set.kinds) for mapping in chosen]))
 
 
-def _chosen(folder: Path | None, name: str | None) -> tuple[Path, MappingSet, list[CompiledMapping]]:
+def _judged(
+    folder: Path | None, name: str | None, site: Path | None
+) -> tuple[MappingSet, list[tuple[CompiledMapping, Judges]]]:
+    """The mappings of a folder, and those that were asked for with the examples that judge them."""
+    from fhir_facade.mapping.site_examples import judges
+
+    folder, mapping_set, chosen = _chosen(folder, name, site)
+    settings = settings_with()
+    found = judges(mapping_set, folder, site or settings.site_mappings, settings.profiles)
+    return mapping_set, [(mapping, found[mapping.name]) for mapping in chosen]
+
+
+def _chosen(
+    folder: Path | None, name: str | None, site: Path | None = None
+) -> tuple[Path, MappingSet, list[CompiledMapping]]:
     """The folder, its mappings, and those that were asked for; ends with 2 when there is no such mapping."""
     folder = folder or settings_with().mappings
-    mapping_set = _loaded(folder)
+    mapping_set = _loaded(folder, site)
     known = mapping_set.mappings
     if name is not None and name not in known:
         raise stop(FAILED, f"there is no mapping '{name}'{nearest(name, known)}; known: {', '.join(sorted(known))}")
     return folder, mapping_set, [mapping for mapping in known.values() if name in (None, mapping.name)]
 
 
-def _loaded(folder: Path) -> MappingSet:
+def _loaded(folder: Path, site: Path | None = None) -> MappingSet:
     if not folder.is_dir():
         raise stop(FAILED, f"{folder}: there is no such folder")
     with faults_are_told():
-        return mapping_set_of(folder)
+        return mapping_set_of(folder, site)
 
 
 @mapping_app.command("export")
@@ -257,9 +282,7 @@ def new_mapping(
         Path | None, typer.Option("--output", metavar="FILE", help="Write here; standard output when left out.")
     ] = None,
     mappings: Folder = None,
-    site: Annotated[
-        Path | None, typer.Option("--site", metavar="DIR", help="A folder of a site's changes to the mappings.")
-    ] = None,
+    site: Site = None,
 ) -> None:
     """Write a first mapping: rows where they are certain, and as comments the choices that are left.
 

@@ -11,6 +11,8 @@ from fhir_facade.mapping.field_values import Unfit, check
 from fhir_facade.mapping.findings import nearest
 from fhir_facade.mapping.kinds import Field, Kind, Kinds
 from fhir_facade.mapping.mapping_set import CompiledMapping, load_mapping_set
+from fhir_facade.mapping.put import Policy, Written
+from fhir_facade.mapping.structure import structure_faults
 from fhir_facade.outcome import Issue, Refused
 from fhir_facade.resources import data_root
 from fhir_facade.store.batches import shown
@@ -56,6 +58,20 @@ class Facade:
 
         parsed = self.to_fhir(kind, record, resource=resource)
         return get_fhir_model_class(parsed["resourceType"]).model_validate(parsed)
+
+    def to_record(
+        self, kind: str, resource_json: Resource, base: Record | None = None, *, resource: str | None = None,
+        policy: Policy | None = None,
+    ) -> Written:  # fmt: skip
+        """Put a FHIR resource into a record of a kind, on top of `base` where it is known already.
+
+        `Written.record` is None when it was refused; `elements` says what became of each element, and `remainder`
+        what no row took (to be kept beside the record, and merged with mapping.compare.merge when it is read).
+        """
+        mapping = self.mapping(kind, resource)
+        if faults := structure_faults(resource_json):
+            return Written(None, None, (), tuple(faults))
+        return mapping.to_record(resource_json, self._complete(mapping, base) if base else None, policy=policy)
 
     def explain(self, kind: str, record: Record, *, resource: str | None = None) -> list[Lineage]:
         """Return for each element its path, value, field and mapping line."""

@@ -18,8 +18,8 @@ from typing import Any, Literal
 
 from fhir_facade.mapping.columns import SearchColumn
 from fhir_facade.mapping.findings import Finding, MappingError
-from fhir_facade.mapping.goldens import examples_folder, prove
 from fhir_facade.mapping.mapping_set import MappingSet, load_mapping_set
+from fhir_facade.mapping.site_examples import judges, proofs
 from fhir_facade.rest.access_log import AccessLog
 from fhir_facade.rest.surface import FhirLane
 from fhir_facade.store.tables import Schema, build_schema
@@ -106,10 +106,10 @@ class Reloader:
     def _faults(self, mapping_set: MappingSet) -> list[str]:
         """What keeps a sound set from being served here: other tables, or examples that do not hold."""
         faults = [str(each) for each in unfit_for(self._schema, mapping_set)]
-        for mapping in mapping_set.mappings.values():
-            place = examples_folder(self._folder, mapping, self._site)
-            if self._site in (None, place.parent):  # a site may change what the shipped examples show
-                faults += prove(mapping_set, self._folder, mapping, self._site, thorough=False).lines()
+        found = judges(mapping_set, self._folder, self._site, self._profiles)
+        for name, mapping in mapping_set.mappings.items():
+            for proof in proofs(mapping_set, found[name], mapping, thorough=False):
+                faults += proof.lines()
         return faults
 
     def status(self) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from fhir_facade.rest.surface import SURFACE
 from fhir_facade.settings import Settings
 
 Words = Callable[[Server, Settings], str]
+BACKLOG = 2048  # connections that wait to be accepted
 
 
 def serve_until_stopped(settings: Settings, words: Words | None = None) -> None:
@@ -46,6 +47,7 @@ def _listen(settings: Settings) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((settings.host, settings.port))
+        listener.listen(BACKLOG)  # before the address is told, so that whoever reads it can connect
     except OSError as error:
         listener.close()
         raise OSError(error.errno, error.strerror, f"{settings.host}:{settings.port}") from None

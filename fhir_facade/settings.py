@@ -29,6 +29,10 @@ class Settings(BaseSettings):
     profiles: Path | None = Field(
         default=None, description="The folder of StructureDefinitions that mappings may name; ours when left out."
     )
+    remainder: Literal["keep", "reject", "warn"] = Field(
+        default="keep",
+        description="What becomes of elements that no mapping row takes, when neither request nor mapping says it.",
+    )
     base_url: str = Field(
         default="",
         description="What links begin with, https://fhir.example.no/fhir; made of host and port if empty.",

@@ -67,7 +67,14 @@ def synthetic(mapping_set: MappingSet) -> dict[str, list[Record]]:
         for child in kind.children.values():
             if child.records:
                 embed(kinds[child.records], kind, child.name, by_kind)
-    return {name: [kinds.complete(kinds[name], each) for each in records] for name, records in by_kind.items()}
+    return Drawn({name: [kinds.complete(kinds[name], each) for each in records] for name, records in by_kind.items()})
+
+
+class Drawn(dict[str, list[Record]]):
+    """Records by kind; too many to print when a test fails."""
+
+    def __repr__(self) -> str:
+        return f"<{sum(map(len, self.values()))} synthetic records>"
 
 
 def embed(inner: Any, outer: Any, child: str, by_kind: dict[str, list[Record]]) -> None:

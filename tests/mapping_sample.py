@@ -68,10 +68,17 @@ USUAL: dict[str, Any] = {
     "gone": "2025-01-02T03:04:05", "phones": [{"nr": 1, "line": "22222222"}, {"nr": 2, "line": "33333333"}],
 }  # fmt: skip
 PLAIN: dict[str, Any] = {"office": "1", "number": "8", "family": "Ek", "sex": "7", "secret": "2", "bornYear": "1981"}
+CODES: list[dict[str, Any]] = [
+    {key: USUAL[key] for key in ("office", "secret", "born", "gone")} | {"number": "9", "sex": sex} for sex in "019"
+]
+SENT = {"unknown": "0", "male": "1", "female": "2", "other": "9"}
 
 
-def small_set(folder: Path) -> Path:
-    """The folder with a set, and records of examples that lack their resources (see `mapping accept`)."""
+def small_set(folder: Path, *, whole: bool = False) -> Path:
+    """The folder with a set, and records of examples that lack their resources (see `mapping accept`).
+
+    With `whole` there are two series besides, of the codes for sex out and in, so that all demands are met.
+    """
     (folder / "records").mkdir(parents=True)
     (folder / "codes").mkdir()
     (folder / "records" / "client.yaml").write_text(RECORD, "utf-8")
@@ -80,6 +87,10 @@ def small_set(folder: Path) -> Path:
     shutil.copy(data_root("mappings") / "codes" / "kjonn-gender.yaml", folder / "codes")
     put(folder, "01-usual.epj.json", USUAL)
     put(folder, "02-plain.epj.json", PLAIN)
+    if whole:
+        put(folder, "03-codes.epj.json", CODES)
+        put(folder, "04-sent.fhir-in.json", [{"resourceType": "Patient", "id": "1.9", "gender": each} for each in SENT])
+        put(folder, "04-sent.epj.json", [{"office": "1", "number": "9", "sex": each} for each in SENT.values()])
     return folder
 
 

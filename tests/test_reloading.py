@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import orjson
@@ -174,6 +174,30 @@ def test_a_set_whose_examples_do_not_hold_is_refused(reloader: Reloader, folder:
     assert "Patient.name[0].use: expected 'old', got 'temp'" in "\n".join(attempt.findings)
     list(accept(load_mapping_set(folder), folder, load_mapping_set(folder).mappings["client-patient"]))
     assert looked(reloader).outcome == "taken into use"
+
+
+def test_shipped_examples_judge_what_a_site_leaves_alone(
+    server: Server, folder: Path, heard: io.StringIO, tmp_path: Path
+) -> None:
+    site, store = tmp_path / "nord", server.lane.services.store
+    site.mkdir()
+    reloader = Reloader(server.lane, cast(Any, store).schema, folder, AccessLog("info", heard), site)
+    put(folder, "01-usual.epj.json", USUAL)
+    mapping_set = load_mapping_set(folder)
+    list(accept(mapping_set, folder, mapping_set.mappings["client-patient"]))
+    change(folder / FILE, *FLIP)
+    attempt = looked(reloader)
+    assert attempt.outcome == "refused"
+    assert "Patient.name[0].use: expected 'old', got 'temp'" in "\n".join(attempt.findings)
+    row = "{fhir: 'name[main].use', derive: nickname if gone else official}"
+    (site / "clients.yaml").write_text(f"extends: client-patient\nversion: 1.0.0\nreplace:\n  - {row}\n", "utf-8")
+    assert looked(reloader).outcome == "taken into use"
+    put(site, "01-ours.epj.json", USUAL)
+    put(site, "01-ours.fhir.json", {})
+    change(site / "clients.yaml", "nickname if", "anonymous if")
+    attempt = looked(reloader)
+    assert attempt.outcome == "refused"
+    assert "client.patient.examples/01-ours: record -> FHIR" in "\n".join(attempt.findings)
 
 
 def test_files_that_change_while_they_are_read_are_tried_again(

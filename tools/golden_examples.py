@@ -14,12 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from golden_series import Parts, received, sent_series, series
 
 from fhir_facade.contracts import Record, Resource
 from fhir_facade.mapping.check import used_fields
 from fhir_facade.mapping.compare import bare
-from fhir_facade.mapping.coverage import Demand, demands
-from fhir_facade.mapping.goldens import accept, as_stored, examples_folder, own_entries, read_examples, said, write_json
+from fhir_facade.mapping.coverage import demands
+from fhir_facade.mapping.demand import Demand
+from fhir_facade.mapping.golden_files import examples_folder, read_examples, write_json
+from fhir_facade.mapping.goldens import accept, as_stored
 from fhir_facade.mapping.ir import Coded, Each, Rule
 from fhir_facade.mapping.kinds import ChildList, Field, Kind, Kinds
 from fhir_facade.mapping.mapping_set import CompiledMapping, MappingSet, load_mapping_set
@@ -165,6 +168,15 @@ class Maker:
             return str(1234567 + number)[: field.digits]
         return f"{'Tekst' if number == 0 else 'Annen tekst'}"[: field.max_length or None]
 
+    def field(self, name: str, child: str) -> Field | None:
+        """A field of the record or, with `child`, of its list; "^field" is the record around."""
+        fields = self.fields_in(self.kind.children[child]) if child else self.kind.fields
+        return fields.get(name.removeprefix("^"))
+
+    def item_key(self, child: str) -> tuple[str, ...]:
+        listed = self.kind.children[child]
+        return self.kinds[listed.records].key if listed.records else listed.key
+
     def minimal(self) -> Record:
         return {
             name: self.usual.get(name, self.sample(self.kind.fields[name]))
@@ -200,8 +212,7 @@ class Maker:
             for name, each in fields.items()
             if whole or name in outer or name in listed.key or each.required == "always"
         }
-        keys = self.kinds[listed.records].key if listed.records else listed.key
-        for name in keys:
+        for name in self.item_key(child):
             if name not in outer and fields[name].type == "integer":
                 chosen[name] = number + 1
         return chosen
@@ -233,13 +244,13 @@ class Maker:
 
     def meeting(self, demand: Demand, others: list[Demand]) -> Record | None:
         """A record that meets a demand, and of the synthetic ones that which meets the most others."""
-        met = [record for record in self.pool if self._meets(demand, record)]
+        met = [record for record in self.pool if self.meets(demand, record)]
         if met:
-            return max(met, key=lambda record: sum(self._meets(other, record) for other in others))
+            return max(met, key=lambda record: sum(self.meets(other, record) for other in others))
         tried = itertools.islice(self.changed(demand), TRIES)
-        return next((record for record in tried if self._meets(demand, record)), None)
+        return next((record for record in tried if self.meets(demand, record)), None)
 
-    def _meets(self, demand: Demand, record: Record) -> bool:
+    def meets(self, demand: Demand, record: Record) -> bool:
         return demand.met(self.kinds.complete(self.kind, record))
 
     def changed(self, demand: Demand) -> Iterator[Record]:
@@ -258,13 +269,12 @@ class Maker:
 
     def _values(self, demand: Demand, name: str) -> list[Any]:
         child = "" if name.startswith("^") else demand.child
-        fields = self.fields_in(self.kind.children[child]) if child else self.kind.fields
-        field = fields.get(name.removeprefix("^"))
+        field = self.field(name, child)
         own = [self.sample(field, child, number) for number in (0, 1)] if field else []
         return list(dict.fromkeys([*demand.values, *own, None]))
 
-    def examples(self, there: list[Record]) -> Iterator[tuple[str, Record]]:
-        """(name, record) of the examples to add."""
+    def examples(self, there: list[Record]) -> Iterator[tuple[str, list[Record]]]:
+        """(name, records) of the examples to add; several records are a series in one file."""
         unknown, records = self.unknown_codes(), list(there)
         first: list[tuple[str, Record | None]] = [
             ("vanlig", self.usual),
@@ -276,15 +286,18 @@ class Maker:
         for word, record in [] if there else first:
             if record is not None and record not in records:
                 records.append(record)
-                yield word, record
+                yield word, [record]
+        for word, made in series(self, self.unmet(records)):
+            records += made
+            yield word, made
         while left := self.unmet(records):
-            made = next(((demand, found) for demand in left if (found := self.meeting(demand, left))), None)
-            if made is None:
+            found = next(((demand, found) for demand in left if (found := self.meeting(demand, left))), None)
+            if found is None:
                 for demand in left:
                     sys.stderr.write(f"{demand.at}: {demand.said}, and none could be made\n")
                 return
-            records.append(made[1])
-            yield made[0].word, made[1]
+            records.append(found[1])
+            yield found[0].word, [found[1]]
 
 
 def _size(record: Record) -> int:
@@ -308,34 +321,38 @@ def add(mapping_set: MappingSet, folder: Path, mapping: CompiledMapping, records
     maker = Maker(mapping_set, mapping, records)
     shown = [each.parts["epj"] for each in there if not each.is_inbound]
     made = 0
-    for made, (word, record) in enumerate(maker.examples(shown), 1):
-        write_json(place / f"{number + made:02d}-{word.lower()}.epj.json", record)
+    for word, found in maker.examples(shown):
+        made += 1
+        _write(place, number + made, word, [{"epj": record} for record in found])
     for _ in accept(mapping_set, folder, mapping):
         pass
-    if not any(each.is_inbound for each in there):
-        for word, is_stored, edits in EDITS.get(mapping.name, ()):
-            made += 1
-            stem = place / f"{number + made:02d}-{word}"
-            _inbound(mapping_set, mapping, stem, maker.usual, edits, is_stored=is_stored)
+    sent = [(each.parts["fhir-in"], each.parts.get("epj") or {}) for each in there if each.is_inbound]
+    for word, is_stored, edits in () if sent else EDITS.get(mapping.name, ()):
+        made += 1
+        _write(place, number + made, word, [_edited(mapping_set, maker, edits, is_stored=is_stored)])
+    for word, parts in sent_series(mapping_set, maker, sent):
+        made += 1
+        _write(place, number + made, word, parts)
     return made
 
 
-def _inbound(
-    mapping_set: MappingSet, mapping: CompiledMapping, stem: Path, usual: Record,
-    edits: Iterable[Callable[[Any], None]], *, is_stored: bool,
-) -> None:  # fmt: skip
-    """Write the files of an example from outside: what was sent, what was stored, what is stored then, and issues."""
-    whole = as_stored(mapping_set.kinds, mapping.kind, usual)
-    resource: Resource = bare(orjson.loads(mapping.to_bytes(whole, [])))
+def _write(place: Path, number: int, word: str, examples: list[Parts]) -> None:
+    """Write the files of an example, or of a series of them."""
+    for part in {part: None for each in examples for part in each}:
+        values = [each.get(part) for each in examples]
+        if any(values):
+            name = f"{number:02d}-{word.lower()}.{part}.json"
+            write_json(place / name, values if len(values) > 1 else values[0])
+
+
+def _edited(mapping_set: MappingSet, maker: Maker, edits: Iterable[Callable[[Any], None]], *, is_stored: bool) -> Parts:
+    """An example from outside: the usual resource, edited, put into the stored record or into none."""
+    whole = as_stored(mapping_set.kinds, maker.kind, maker.usual)
+    resource: Resource = bare(orjson.loads(maker.mapping.to_bytes(whole, [])))
     for edit in edits:
         edit(resource)
-    written = mapping.to_record(resource, whole if is_stored else None)
-    record = None if written.record is None else own_entries(written.record, mapping.kind)
-    base = usual if is_stored else None
-    parts = {"fhir-in": resource, "base.epj": base, "epj": record, "issues": said(written.issues)}
-    for part, value in parts.items():
-        if value:
-            write_json(stem.with_name(f"{stem.name}.{part}.json"), value)
+    parts = received(maker.mapping, resource, whole if is_stored else None)
+    return {**parts, "base.epj": maker.usual if is_stored else None}
 
 
 def main(arguments: list[str]) -> int:

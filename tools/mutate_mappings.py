@@ -31,7 +31,8 @@ from fhir_facade.contracts import Record
 from fhir_facade.mapping.compare import bare
 from fhir_facade.mapping.concept_map import doubts
 from fhir_facade.mapping.findings import Finding, MappingError
-from fhir_facade.mapping.goldens import Example, as_stored, examples_folder, own_entries, prove, read_examples, said
+from fhir_facade.mapping.golden_files import Example, examples_folder, read_examples
+from fhir_facade.mapping.goldens import as_stored, own_entries, prove, said
 from fhir_facade.mapping.ir import Derive, MappingRules
 from fhir_facade.mapping.load import mapping_files
 from fhir_facade.mapping.mapping_set import CompiledMapping, Ground, MappingSet, id_prefixes, load_mapping_set, load_one

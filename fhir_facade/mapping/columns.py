@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 KEY = "_key"  # text primary key of a kind's table: kinds.key_text of the record
+REMAINDER = "$remainder"
+"""The entry of a stored record that holds, as JSON by mapping name, what resources said and no row took."""
 PARENT = "_parent"  # in a child list's table: the key of the record it belongs to
 
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")

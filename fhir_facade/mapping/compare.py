@@ -114,7 +114,8 @@ class Comparison:
                 waiting.append(place)
             else:
                 del left[same]
-        patch: Patch = {}
+        patches: list[Any] = []
+        more: list[int] = []
         for place in waiting:
             here = (*at, place)
             pair = self.nearest(sent[place], left, here) if here in self.spoken else None
@@ -122,13 +123,20 @@ class Comparison:
                 item = left.pop(pair)
                 inner = self.value(sent[place], item, here)
                 if inner:
-                    patch.setdefault("of", []).append([fingerprint(item), inner])
+                    patches.append([fingerprint(item), inner])
             elif self.is_kept(here, sent[place]):
-                copies = sum(
-                    same_value(sent[place], item) for item in [*given, *(row[1] for row in patch.get("more", ()))]
-                )
-                patch.setdefault("more", []).append([place, sent[place], copies])
+                more.append(place)
         self.added += [((*at, len(sent) + extra), left[place]) for extra, place in enumerate(left)]
+        return self.list_patch(given, sent, patches, more)
+
+    def list_patch(self, given: list[Any], sent: list[Any], patches: list[Any], more: list[int]) -> Patch:
+        """The patch of a list; each new item is noted with how many like it the list has by then."""
+        patch: Patch = {"of": patches} if patches else {}
+        whole, _ = _merge_list(list(given), patch)
+        for place in more:
+            copies = sum(same_value(sent[place], item) for item in whole)
+            patch.setdefault("more", []).append([place, sent[place], copies])
+            whole.insert(place, sent[place])
         return patch
 
     def nearest(self, sent: Any, left: Mapping[int, Any], at: Place) -> int | None:

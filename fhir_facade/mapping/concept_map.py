@@ -11,12 +11,14 @@ Source of the form: https://hl7.org/fhir/R4/conceptmap.html (R4 names: `equivale
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fhir_facade.definitions import definitions
 from fhir_facade.mapping.codecs import reverse_codes
 from fhir_facade.mapping.ir import CodeMap, Target
-from fhir_facade.mapping.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from fhir_facade.mapping.vocabulary import Vocabulary
 
 OTHER_WAY = {"wider": "narrower", "narrower": "wider", "subsumes": "specializes", "specializes": "subsumes"}
 NEEDS_A_COMMENT = ("narrower", "inexact")
@@ -81,17 +83,22 @@ def doubts(code_map: CodeMap) -> list[str]:
     A target stands in the value set that the map names, as far as R4 holds it; a standard code goes back to a record
     code that means the same, not to one that is wider or narrower.
     """
-    listed = definitions().codes(code_map.target_value_set)
-    found = [
-        f"{own} -> {target.code}: not in {code_map.target_value_set}"
-        for own, target in code_map.targets.items()
-        if listed is not None and (target.system, target.code) not in listed
-    ]
+    found = [f"{own} -> {code_map.targets[own].code}: {said}" for own, said in strangers(code_map)]
     for code, own in choices_back(code_map).items():
         relation = code_map.targets[own].relation
         if relation not in MEANS_THE_SAME:
             found.append(f"{code} -> {own}: the record code is {OTHER_WAY.get(relation, relation)}")
     return found
+
+
+def strangers(code_map: CodeMap) -> list[tuple[str, str]]:
+    """(record code, what is wrong) of targets outside the value set that the map names, as far as R4 holds it."""
+    listed = definitions().codes(code_map.target_value_set)
+    return [
+        (own, f"not in {code_map.target_value_set}")
+        for own, target in code_map.targets.items()
+        if listed is not None and (target.system, target.code) not in listed
+    ]
 
 
 def _head(code_map: CodeMap, vocabulary: Vocabulary, *, reverse: bool) -> dict[str, Any]:

@@ -1,16 +1,19 @@
-"""What the examples of a mapping must show between them: every field, branch, guard, list and unknown code once.
+"""What the examples of a mapping must show between them: every field, branch, guard, list and code once.
 
-A demand that no example meets is a finding at the row that makes it.
+A demand that no example meets is a finding at the row that makes it. coverage_values.py has those on single values,
+coverage_inbound.py those on what comes from outside.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
-from fhir_facade.contracts import Record
-from fhir_facade.mapping.codecs import holds
+from fhir_facade.contracts import Record, Resource
+from fhir_facade.mapping.coverage_inbound import unsent
+from fhir_facade.mapping.coverage_values import branches, codes_of, guards, numbers, rows_of_table
+from fhir_facade.mapping.demand import Demand, Place, Scope, holds_in, items_of, named, reaches, value_in, words
 from fhir_facade.mapping.findings import Finding, finding
 from fhir_facade.mapping.ir import (
     Coded,
@@ -27,68 +30,25 @@ from fhir_facade.mapping.ir import (
     Refer,
     Rule,
 )  # fmt: skip
-from fhir_facade.mapping.kinds import Field, Kind, Kinds
+from fhir_facade.mapping.kinds import Kind, Kinds
 
 MANY = 2  # items that a list needs to show that each becomes an element of its own
 
-Scope = tuple[Record, Record]
-"""What a row sees: the record or list item, and the record around it."""
 
+def uncovered(
+    mapping: MappingRules,
+    kind: Kind,
+    kinds: Kinds,
+    records: Sequence[Record],
+    sent: Sequence[tuple[Resource, Record]] = (),
+) -> list[Finding]:
+    """The demands that no record meets; records are complete (see Kinds.complete).
 
-@dataclass(frozen=True, slots=True)
-class Demand:
-    """Something that at least one example must show; `met` judges a complete record.
-
-    `child` and `fields` say on what it depends, for those who make examples: the list ("" the record itself) and the
-    fields; `values` are values that may help, and `word` is a name for such an example.
+    `sent` are the examples from outside: what was sent, and what is stored then.
     """
-
-    at: str
-    said: str
-    word: str
-    child: str
-    fields: tuple[str, ...]
-    values: tuple[str, ...]
-    met: Callable[[Record], bool]
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where rows stand: the whole record, or a list of it with the items that the list row shows."""
-
-    fields: Mapping[str, Field]
-    outer: Mapping[str, Field]
-    each: Each | None = None
-
-    @property
-    def child(self) -> str:
-        return self.each.child if self.each else ""
-
-    def scopes(self, record: Record) -> Iterator[Scope]:
-        """What the rows see of a record, once for each item."""
-        if self.each is None:
-            yield record, record
-        elif all(holds(test, record) for test in self.each.when):
-            items = [item for item in items_of(record, self.child) if all(holds(test, item) for test in self.each.keep)]
-            yield from ((item, record) for item in (items[:1] if self.each.first else items))
-
-    def is_always_there(self, name: str) -> bool:
-        known = self.outer if name.startswith("^") else self.fields
-        field = known.get(name.removeprefix("^"))
-        return field is not None and field.required == "always"
-
-    def is_certain(self, test: Condition) -> bool:
-        """Whether no record can fail a test: that a field is there which always is."""
-        return not test.values and self.is_always_there(test.field)
-
-
-def uncovered(mapping: MappingRules, kind: Kind, kinds: Kinds, records: Sequence[Record]) -> list[Finding]:
-    """The demands that no record meets; records are complete (see Kinds.complete)."""
-    return [
-        finding(demand.at, demand.said)
-        for demand in demands(mapping, kind, kinds)
-        if not any(map(demand.met, records))
-    ]  # fmt: skip
+    missing = [demand for demand in demands(mapping, kind, kinds) if not any(map(demand.met, records))]
+    outside = [finding(demand.rule.at, demand.said) for demand in unsent(mapping, sent)]
+    return [*(finding(demand.at, demand.said) for demand in missing), *outside]
 
 
 def demands(mapping: MappingRules, kind: Kind, kinds: Kinds) -> list[Demand]:
@@ -101,24 +61,9 @@ def demands(mapping: MappingRules, kind: Kind, kinds: Kinds) -> list[Demand]:
     return list(found.values())
 
 
-def items_of(record: Record, child: str) -> list[Record]:
-    """The items of a list of a record."""
-    return list(record.get(child) or ())
-
-
-def value_in(scope: Scope, field: str) -> Any:
-    """The value of a field as a row sees it; "^field" is the record around."""
-    return scope[1].get(field[1:]) if field.startswith("^") else scope[0].get(field)
-
-
-def holds_in(scope: Scope, test: Condition) -> bool:
-    """Whether a condition of a row is true."""
-    if test.field.startswith("^"):
-        return holds(replace(test, field=test.field[1:]), scope[1])
-    return holds(test, scope[0])
-
-
 def _of_rules(rules: Iterable[Rule], place: Place, kind: Kind, kinds: Kinds) -> Iterator[Demand]:
+    rules = list(rules)
+    yield from numbers(rules, place)
     for rule in rules:
         yield from _guarded(rule, place)
         match rule:
@@ -126,32 +71,27 @@ def _of_rules(rules: Iterable[Rule], place: Place, kind: Kind, kinds: Kinds) -> 
                 yield from _listed(rule)
                 child = kind.children[rule.child]
                 fields = kinds[child.records].fields if child.records else child.fields
-                yield from _of_rules(rule.rules, Place(fields, kind.fields, rule), kind, kinds)
+                inner = Place(fields, kind.fields, rule)
+                whole = replace(inner, each=replace(rule, keep=(), first=False))
+                yield from guards(rule, rule.keep, whole, "'only'")
+                yield from _of_rules(rule.rules, inner, kind, kinds)
             case Derive():
                 yield from _branches(rule, place)
+                yield from branches(rule, place)
             case Copy():
                 yield from _first_of(rule, place)
             case Coded():
                 yield from _filled(rule, place, (rule.field, rule.system_field, rule.version_field))
                 yield from _unmapped(rule, place)
+                yield from codes_of(rule, place)
+                yield from rows_of_table(rule, place)
             case Identify():
                 yield from _filled(rule, place, (rule.field, rule.system_field, rule.assigner_field))
+                yield from rows_of_table(rule, place)
             case Refer() | Logical() | Custom():
                 yield from _filled(rule, place, (rule.field,))
             case Key() | Constant():
                 pass
-
-
-def _named(place: Place, name: str) -> str:
-    return f"{place.child}.{name}" if place.child else name
-
-
-def _reaches(rule: Rule, scope: Scope) -> bool:
-    return all(holds_in(scope, test) for test in rule.when)
-
-
-def _words(tests: Iterable[Condition]) -> str:
-    return ", ".join(f"{test.field}: {' or '.join(test.values) or 'present'}" for test in tests)
 
 
 def _guarded(rule: Rule, place: Place) -> Iterator[Demand]:
@@ -159,13 +99,14 @@ def _guarded(rule: Rule, place: Place) -> Iterator[Demand]:
     if not rule.when:
         return
     yield from _two_sides(rule.at, place, rule.when, "the guard", lambda record: place.scopes(record))
+    yield from guards(rule, rule.when, place, "the guard")
 
 
 def _two_sides(
     at: str, place: Place, tests: tuple[Condition, ...], what: str, scopes: Callable[[Record], Iterable[Scope]]
 ) -> Iterator[Demand]:
     fields, values = tuple(test.field for test in tests), tuple(value for test in tests for value in test.values)
-    said = f"{what} {{{_words(tests)}}}{f' of {place.child}' if place.child else ''}"
+    said = f"{what} {{{words(tests)}}}{f' of {place.child}' if place.child else ''}"
 
     def is_true(record: Record) -> bool:
         return any(all(holds_in(scope, test) for test in tests) for scope in scopes(record))
@@ -215,7 +156,7 @@ def _branch(rule: Derive, place: Place, count: int, run: list[int]) -> Demand:
     def met(record: Record) -> bool:
         for scope in place.scopes(record):
             taken = next((index for index, test in enumerate(tests) if holds_in(scope, test)), len(tests))
-            if _reaches(rule, scope) and taken in run:
+            if reaches(rule, scope) and taken in run:
                 return True
         return False
 
@@ -240,14 +181,14 @@ def _first_of(rule: Copy, place: Place) -> Iterator[Demand]:
 
         def met(record: Record, number: int = number, name: str = name) -> bool:
             return any(
-                _reaches(rule, scope)
+                reaches(rule, scope)
                 and value_in(scope, name) is not None
                 and all(value_in(scope, earlier) is None for earlier in rule.fields[:number])
                 for scope in place.scopes(record)
             )
 
         instead = f" without {' and '.join(rule.fields[:number])}" if number else ""
-        said = f"no example fills '{_named(place, name)}'{instead}"
+        said = f"no example fills '{named(place, name)}'{instead}"
         yield Demand(rule.at, said, f"med-{name.removeprefix('^')}", place.child, rule.fields[: number + 1], (), met)
         if place.is_always_there(name):
             return
@@ -259,9 +200,9 @@ def _filled(rule: Rule, place: Place, names: Iterable[str]) -> Iterator[Demand]:
             continue
 
         def met(record: Record, name: str = name) -> bool:
-            return any(_reaches(rule, scope) and value_in(scope, name) is not None for scope in place.scopes(record))
+            return any(reaches(rule, scope) and value_in(scope, name) is not None for scope in place.scopes(record))
 
-        said = f"no example fills '{_named(place, name)}'"
+        said = f"no example fills '{named(place, name)}'"
         yield Demand(rule.at, said, f"med-{name.removeprefix('^')}", place.child, (name,), (), met)
 
 
@@ -275,9 +216,9 @@ def _unmapped(rule: Coded, place: Place) -> Iterator[Demand]:
         return
 
     def met(record: Record) -> bool:
-        values = [value_in(scope, rule.field) for scope in place.scopes(record) if _reaches(rule, scope)]
+        values = [value_in(scope, rule.field) for scope in place.scopes(record) if reaches(rule, scope)]
         return any(value is not None and value not in code_map.targets for value in values)
 
     lacks = f"a code outside code map {code_map.name} (unmapped: {code_map.unmapped})"
-    said = f"no example of '{_named(place, rule.field)}' with {lacks}"
+    said = f"no example of '{named(place, rule.field)}' with {lacks}"
     yield Demand(rule.at, said, "ukjent-kode", place.child, (rule.field,), ("ZZ9",), met)

@@ -20,7 +20,8 @@ from typing import Any, Literal, get_args
 from fhir_facade.contracts import Record, Resource
 from fhir_facade.definitions import definitions
 from fhir_facade.mapping.findings import Finding
-from fhir_facade.mapping.goldens import as_stored, examples_folder, read_examples
+from fhir_facade.mapping.golden_files import examples_folder, read_examples
+from fhir_facade.mapping.goldens import as_stored
 from fhir_facade.mapping.ir import MappingRules
 from fhir_facade.mapping.json_paths import leaves
 from fhir_facade.mapping.kinds import Kind, Kinds

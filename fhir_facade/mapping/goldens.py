@@ -2,14 +2,16 @@
 
 `opphold.encounter.examples/` lies beside `opphold.encounter.yaml`. `NN-name.epj.json` becomes `NN-name.fhir.json` with
 the issues of `NN-name.issues.json`, and comes back; `NN-name.fhir-in.json`, with `NN-name.base.epj.json` as what was
-stored, becomes `NN-name.epj.json`. An issue is {code, at, facts}: `at` where it names an element, and facts without
-the line of the mapping file, for lines move.
+stored, becomes `NN-name.epj.json`. Files that hold lists are a series of small examples, item by item, with null where
+one lacks the part. An issue is {code, at, facts}: `at` where it names an element, and facts without the line of the
+mapping file, for lines move.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -20,36 +22,17 @@ from fhir_facade.mapping.compare import bare
 from fhir_facade.mapping.coverage import uncovered
 from fhir_facade.mapping.field_values import Unfit, check
 from fhir_facade.mapping.findings import Finding, nearest
-from fhir_facade.mapping.ir import Copy, Each, Rule, fields_of
+from fhir_facade.mapping.golden_files import Example, examples_folder, read_examples, write_json
+from fhir_facade.mapping.ir import Coded, Copy, Each, Rule, fields_of
 from fhir_facade.mapping.json_paths import ABSENT, Difference, differences
 from fhir_facade.mapping.kinds import Field, Kind, Kinds
 from fhir_facade.mapping.mapping_set import CompiledMapping, MappingSet
+from fhir_facade.mapping.take import every
 from fhir_facade.outcome import Issue
 from fhir_facade.terminology.identity import is_national_identity_number
 
-PARTS = ("base.epj", "epj", "fhir-in", "fhir", "issues")  # a name that ends in another comes first
 STORED = (1, "2026-01-01T00:00:00.000Z")  # version and instant of change while an example is rendered
 SYNTHETIC_MONTHS = range(81, 93)  # a made-up identity number has its month + 80
-
-
-@dataclass(frozen=True)
-class Example:
-    """One example: its name and the JSON of its files, by what they hold (see PARTS)."""
-
-    folder: Path
-    name: str
-    parts: Mapping[str, Any]
-
-    @property
-    def is_inbound(self) -> bool:
-        return "fhir-in" in self.parts
-
-    @property
-    def label(self) -> str:
-        return f"{self.folder.name}/{self.name}"
-
-    def file(self, part: str) -> Path:
-        return self.folder / f"{self.name}.{part}.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,89 +74,81 @@ class Rewritten:
     gone: bool = False
 
 
-def examples_folder(folder: Path, mapping: CompiledMapping, site: Path | None = None) -> Path:
-    """Where the examples of a mapping lie: beside its file, and at the site for what the site changes or shows."""
-    stem = Path(mapping.rules.file).name.removesuffix(".yaml")
-    if site and ((site / f"{stem}.yaml").exists() or (site / f"{stem}.examples").is_dir()):
-        return site / f"{stem}.examples"
-    return folder / f"{stem}.examples"
-
-
-def read_examples(folder: Path, findings: list[Finding]) -> list[Example]:
-    """The examples of one folder by name; files that are none are found fault with."""
-    parts: dict[str, dict[str, Any]] = {}
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        where = f"{folder.name}/{path.name}"
-        part = next((each for each in PARTS if path.name.endswith(f".{each}.json")), "")
-        if not part:
-            findings.append(Finding(where, 1, f"no part of an example: NAME.<{'|'.join(PARTS)}>.json"))
-            continue
-        try:
-            parts.setdefault(path.name.removesuffix(f".{part}.json"), {})[part] = orjson.loads(path.read_bytes())
-        except ValueError as error:
-            findings.append(Finding(where, getattr(error, "lineno", 1), "this is not JSON"))
-    return [Example(folder, name, held) for name, held in sorted(parts.items())]
-
-
 def prove(
-    mapping_set: MappingSet, folder: Path, mapping: CompiledMapping, site: Path | None = None, *, thorough: bool = True
+    mapping_set: MappingSet, folder: Path, mapping: CompiledMapping, *, thorough: bool = True, whole: bool = True
 ) -> Proof:
-    """Run every example of a mapping; `site` is the folder that was laid over the mappings.
+    """Run every example of a mapping that lies in a folder.
 
-    `thorough` also validates the resources with fhir.resources and demands that the examples show every row.
+    `thorough` also validates the resources with fhir.resources and, if they are the `whole` of the examples, demands
+    that they show every row.
     """
     proof = Proof(mapping.name)
-    place = examples_folder(folder, mapping, site)
+    place = examples_folder(folder, mapping)
     examples = read_examples(place, proof.findings)
     proof.examples = len(examples)
     shown: list[Record] = []
+    sent: list[tuple[Resource, Record]] = []
     for example in examples:
         if faults := list(_faults(example, mapping.kind, mapping_set.kinds)):
             proof.findings += faults
         elif example.is_inbound:
             proof.mismatches += _inbound(example, mapping, mapping_set.kinds)
+            sent.append((example.parts["fhir-in"], example.parts.get("epj") or {}))
         else:
             shown.append(as_stored(mapping_set.kinds, mapping.kind, example.parts["epj"]))
             proof.mismatches += _outbound(example, mapping, shown[-1], thorough=thorough)
     if thorough and not examples:
         proof.findings.append(Finding(mapping.rules.file, 1, f"{mapping.name} has no examples in {place.name}/"))
-    elif thorough:
-        proof.findings += uncovered(mapping.rules, mapping.kind, mapping_set.kinds, shown)
+    elif thorough and whole:
+        proof.findings += uncovered(mapping.rules, mapping.kind, mapping_set.kinds, shown, sent)
     return proof
 
 
-def accept(
-    mapping_set: MappingSet, folder: Path, mapping: CompiledMapping, site: Path | None = None
-) -> Iterator[Rewritten]:
+def accept(mapping_set: MappingSet, folder: Path, mapping: CompiledMapping) -> Iterator[Rewritten]:
     """Write the resource and the issues of every example anew from its record, and yield what that changed."""
-    for example in read_examples(examples_folder(folder, mapping, site), []):
-        if example.is_inbound or list(_faults(example, mapping.kind, mapping_set.kinds)):
+    found = read_examples(examples_folder(folder, mapping), [])
+    for _, same in groupby(found, key=lambda example: example.name):
+        examples = list(same)
+        if any(each.is_inbound or list(_faults(each, mapping.kind, mapping_set.kinds)) for each in examples):
             continue
-        issues: list[Issue] = []
-        record = as_stored(mapping_set.kinds, mapping.kind, example.parts["epj"])
-        resource = bare(orjson.loads(mapping.to_bytes(record, issues)))
-        wanted = {"fhir": resource, "issues": said(issues) or None}
-        for part, value in wanted.items():
-            old, at = example.parts.get(part), mapping.resource_type if part == "fhir" else part
-            found = tuple(differences(ABSENT if old is None else old, ABSENT if value is None else value, at, at))
-            if found and value is None:
-                example.file(part).unlink()
-            elif found:
-                write_json(example.file(part), value)
-            if found:
-                yield Rewritten(example.file(part), found, gone=value is None)
+        made = [_made(each, mapping_set, mapping) for each in examples]
+        for part in ("fhir", "issues"):
+            old, new = [each.parts.get(part) for each in examples], [each[part] for each in made]
+            if examples[0].place is None:
+                yield from _rewritten(examples[0], part, mapping, old[0], new[0])
+            else:
+                yield from _rewritten(examples[0], part, mapping, _some(old), _some(new))
+
+
+def _some(values: list[Any]) -> list[Any] | None:
+    """A list that holds something, or None."""
+    return values if any(each is not None for each in values) else None
+
+
+def _made(example: Example, mapping_set: MappingSet, mapping: CompiledMapping) -> dict[str, Any]:
+    """What a mapping makes of an example now: the resource, and the issues or None."""
+    issues: list[Issue] = []
+    record = as_stored(mapping_set.kinds, mapping.kind, example.parts["epj"])
+    resource = bare(orjson.loads(mapping.to_bytes(record, issues)))
+    return {"fhir": resource, "issues": said(issues) or None}
+
+
+def _rewritten(example: Example, part: str, mapping: CompiledMapping, old: Any, value: Any) -> Iterator[Rewritten]:
+    """Write a file anew where it changes, or take it away where nothing is left to say."""
+    at = mapping.resource_type if part == "fhir" else part
+    places = tuple(differences(ABSENT if old is None else old, ABSENT if value is None else value, at, at))
+    if places and value is None:
+        example.file(part).unlink()
+    elif places:
+        write_json(example.file(part), value)
+    if places:
+        yield Rewritten(example.file(part), places, gone=value is None)
 
 
 def as_stored(kinds: Kinds, kind: Kind, record: Record) -> Record:
     """A complete record as a store gives it, with a version: what stands beside the version in `meta` shows too."""
     version, changed = STORED
     return kinds.complete(kind, {kind.version: version, kind.changed: changed, **record})
-
-
-def write_json(file: Path, value: Any) -> None:
-    """Write JSON as goldens have it: two spaces, the order of the engine, a newline at the end."""
-    file.parent.mkdir(exist_ok=True)
-    file.write_bytes(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
 
 
 def said(issues: Iterable[Issue]) -> list[dict[str, Any]]:
@@ -234,6 +209,8 @@ def _backwards(
     """Resource → record: what does not come back was ignored with a reason, or an issue has told of it."""
     written = mapping.to_record(resource)
     back = "FHIR -> record"
+    if written.record is None and _lost(mapping.rules.rules, heard, written.issues):
+        return
     if written.record is None:
         yield from _unequal(example, f"{back}, refused", [], said(written.issues), "issues")
         return
@@ -250,6 +227,14 @@ def _backwards(
             _leave_out(mine, other, hidden | _outdone(inner, mine))
     _leave_out(expected, got, one_way | _outdone(rules, expected))
     yield from _unequal(example, back, expected, got, kind.name)
+
+
+def _lost(rules: Iterable[Rule], heard: Sequence[Issue], missing: Sequence[Issue]) -> bool:
+    """Whether all that a refused record lacks is the choice of a system that no table has, as an issue has told."""
+    told = {str(issue.facts.get("map")) for issue in heard if issue.code == "code-not-mapped"}
+    inner = [rule for rule in every(tuple(rules)) if isinstance(rule, Coded)]
+    lost = {rule.system_field for rule in inner if rule.system_field in told}
+    return all(issue.code == "element-needed" and issue.facts.get("field") in lost for issue in missing)
 
 
 def _leave_out(expected: Record, got: Record, names: Collection[str]) -> None:

@@ -294,7 +294,7 @@ class Loader:
             case "reference":
                 return refer(self, row, place, found, when)
             case "logical":
-                return logical(self, row, found, when)
+                return logical(self, row, place, found, when)
             case "python":
                 return custom(self, row, found, when)
         return None

@@ -55,6 +55,8 @@ def coded(loader: Loader, row: Table, place: Place, found: Resolved, kind: str, 
     shape = CODED[kind]
     if not _fits(loader, row, found, shape) or not _one_source(loader, row, f"a {kind}", ("codes", "system")):
         return None
+    if not _is_text(loader, row, place, f"a {kind}"):
+        return None
     code_map: CodeMap | None = _named(loader, row, "codes", loader.words.code_maps)
     table: Mapping[str, System] | None = _named(loader, row, "systems", loader.words.tables)
     system = code_map.source if code_map else _system(loader, row, "system")
@@ -83,6 +85,15 @@ def coded(loader: Loader, row: Table, place: Place, found: Resolved, kind: str, 
     )
 
 
+def _is_text(loader: Loader, row: Table, place: Place, what: str) -> bool:
+    """Whether the row's field holds text or a code, as the value of `what` must be."""
+    field = place.field(str(row["epj"]), row.at("epj"))
+    if field is None or field.type in ("text", "code"):
+        return True
+    loader.report(row.at("epj"), f"field '{field.name}' is {field.type}, but {what} holds text: make the field text")
+    return False
+
+
 def _same_list(loader: Loader, row: Table, place: Place, system: System) -> None:
     """A field coded by one Volven list is not written as a code of another."""
     field = place.field(str(row["epj"]), row.at("epj"))
@@ -95,6 +106,8 @@ def _same_list(loader: Loader, row: Table, place: Place, system: System) -> None
 def identify(loader: Loader, row: Table, place: Place, found: Resolved, when: When) -> Identify | None:
     """`as: identifier` with `system`, or `system-from` + `systems`; `assigner` names the field of the giver."""
     if not _fits(loader, row, found, "Identifier") or not _one_source(loader, row, "an identifier", ("system",)):
+        return None
+    if not _is_text(loader, row, place, "an identifier"):
         return None
     table: Mapping[str, System] | None = _named(loader, row, "systems", loader.words.tables)
     system = _system(loader, row, "system")
@@ -162,12 +175,14 @@ def refer(loader: Loader, row: Table, place: Place, found: Resolved, when: When)
     return Refer(found.path, when, at, name, link, target, prefix, kind=kind_name, parts=parts)
 
 
-def logical(loader: Loader, row: Table, found: Resolved, when: When) -> Logical | None:
+def logical(loader: Loader, row: Table, place: Place, found: Resolved, when: When) -> Logical | None:
     """`as: logical, system: hpr, type: Practitioner`: an identifier where a literal reference cannot stand."""
     if not _fits(loader, row, found, "Reference"):
         return None
     if not {"system", "type"} <= set(row):
         loader.report(row.line, "a logical reference needs 'system' and 'type'")
+        return None
+    if not _is_text(loader, row, place, "a logical reference"):
         return None
     system, target = _system(loader, row, "system"), str(row["type"])
     fits = _may_refer(loader, row, found, "type", target)

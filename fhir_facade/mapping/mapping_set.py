@@ -10,12 +10,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import orjson
+
 from fhir_facade import __version__
 from fhir_facade.contracts import Record, Resource
 from fhir_facade.definitions import definitions
 from fhir_facade.mapping.check import check
 from fhir_facade.mapping.check_back import check_emits
 from fhir_facade.mapping.check_profile import check_profile
+from fhir_facade.mapping.columns import REMAINDER
+from fhir_facade.mapping.compare import merge
 from fhir_facade.mapping.findings import Finding, MappingError, finding
 from fhir_facade.mapping.interpret import interpret
 from fhir_facade.mapping.ir import Constant, Copy, Key, MappingRules, Step
@@ -38,7 +42,7 @@ if TYPE_CHECKING:
     from fhir_facade.mapping.to_where import SearchPlan
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CompiledMapping:
     """One mapping with its engines. Records are complete (see Kinds.complete); issues are appended, not raised."""
 
@@ -48,6 +52,9 @@ class CompiledMapping:
     id_prefix: str
     kinds: Kinds
     words: Vocabulary
+
+    def __repr__(self) -> str:
+        return f"<CompiledMapping {self.rules.name} {self.rules.version}>"
 
     @property
     def name(self) -> str:
@@ -77,14 +84,32 @@ class CompiledMapping:
 
     def to_record(
         self, resource: Resource, base: Record | None = None, *, policy: Policy | None = None,
-        resolve: Resolve | None = None,
+        resolve: Resolve | None = None, otherwise: Policy = "keep",
     ) -> Written:  # fmt: skip
         """Put a resource into a record, on top of `base` where there is one; verified by rendering it again.
 
-        `policy` says what becomes of elements that no row takes; without it the mapping's own `remainder:` does, else
-        they are kept. `resolve` finds the key fields behind ids that were too long to be read back.
+        `policy` says what becomes of elements that no row takes; without it the mapping's own `remainder:` does, and
+        without that `otherwise`. `resolve` finds the key fields behind ids that were too long to be read back.
         """
-        return self.putting.put(resource, base, policy or self.rules.remainder or "keep", resolve)
+        return self.putting.put(resource, base, policy or self.rules.remainder or otherwise, resolve)
+
+    def serve(self, record: Record, issues: list[Issue]) -> bytes:
+        """The resource as it goes out: what the record gives, and what was kept beside it."""
+        if not record.get(REMAINDER):
+            return self.to_bytes(record, issues)
+        return orjson.dumps(self.served(record, issues))
+
+    def served(self, record: Record, issues: list[Issue]) -> Resource:
+        """The same as a dict. What was kept and has lost its place, because the record has changed, is told."""
+        resource: Resource = self.to_fhir(record, issues)
+        kept = orjson.loads(record.get(REMAINDER) or b"{}").get(self.name)
+        if kept is None:
+            return resource
+        whole, orphans = merge(resource, kept)
+        if orphans:
+            issues.append(Issue("remainder-without-place", self.resource_type, {"count": orphans}))
+        out: Resource = whole
+        return out
 
     @cached_property
     def putting(self) -> Putting:
@@ -96,6 +121,8 @@ class CompiledMapping:
         self, record: Record, issues: list[Issue] | None = None, served: Resource | None = None
     ) -> list[Lineage]:
         """Where each leaf of the record's resource comes from; `served` has what is kept beside the record too."""
+        if served is None and record.get(REMAINDER):
+            served = self.served(record, [])
         return trace(self.rules, record, issues, served)
 
     def key_of(self, resource_id: str) -> str | None:
@@ -114,7 +141,7 @@ class CompiledMapping:
         return str(record.get(self.kind.changed) or "")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MappingSet:
     """Everything in a mappings folder: record kinds, vocabulary, compiled mappings, and how they are searched."""
 
@@ -123,6 +150,9 @@ class MappingSet:
     mappings: Mapping[str, CompiledMapping]
     hash: str
     warnings: tuple[Finding, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<MappingSet of {len(self.mappings)}, hash {self.hash[:8]}>"
 
     @cached_property
     def by_type(self) -> Mapping[str, tuple[CompiledMapping, ...]]:

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from fhir_facade.contracts import Record, Resource
+from fhir_facade.mapping.codecs import holds
 from fhir_facade.mapping.compare import Comparison, Patch, bare, fhirpath, normalised, same_value
 from fhir_facade.mapping.field_values import Unfit, check, fits_plainly
 from fhir_facade.mapping.ir import Each, MappingRules, Rule
 from fhir_facade.mapping.kinds import ChildList, Field, Kind, Kinds
 from fhir_facade.mapping.read_values import Fields, Resolve
+from fhir_facade.mapping.row_facts import said_by
 from fhir_facade.mapping.take import Claims, Place, every, inbound, take
 from fhir_facade.outcome import Issue
 from fhir_facade.terminology.identity import is_national_identity_number
@@ -94,6 +96,10 @@ class Putting:
         for name in self.kind.fields:
             if found.get(name) != before.get(name) and name not in self.kind.key:
                 stored[name] = found.get(name)
+        for rule in self.rules.rules:  # what a guard hid is the view's to say as soon as the guard holds
+            now_shown = holds_all(rule, stored) and not holds_all(rule, base)
+            if now_shown and not isinstance(rule, Each):
+                stored |= {name: found.get(name) for name in said_by(rule)}
         for child in self.kind.own_lists():
             if child.name in found and found[child.name] != before.get(child.name):
                 stored[child.name] = self.list_of(child, found[child.name], before.get(child.name, []), stored)
@@ -228,6 +234,10 @@ class Putting:
         elements += [Element(fhirpath(root, place), "accepted") for place in sorted(claims.taken - beside, key=str)]
         kept = patch if patch and policy == "keep" else None
         return Written(None if failed else record, None if failed else kept, tuple(elements), tuple(issues))
+
+
+def holds_all(rule: Rule, record: Record) -> bool:
+    return all(holds(test, record) for test in rule.when)
 
 
 def without_derived(record: Record) -> Any:

@@ -373,7 +373,8 @@ class Answers(dict[Any, tuple[Fields, int]]):
         only = self.only
         fields = {name: held for name, held in answer.items() if held is not None and (only is None or name in only)}
         found = fields, int(isinstance(self.rule, Coded) and is_choice(self.rule, answer, value))
-        if key is not None:
+        resolved = isinstance(self.rule, Refer) and "." not in key  # it may be a hash, which only a store can read
+        if key is not None and not resolved:
             if len(self) >= KEPT:
                 self.clear()
             self[key] = found

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from fhir_facade.definitions import concrete_name, definitions
+from fhir_facade.mapping.concept_map import strangers
 from fhir_facade.mapping.findings import Finding, MappingError, finding, nearest
 from fhir_facade.mapping.ir import CodeMap, System, Target
 from fhir_facade.mapping.overrides import one_source, placed, retold, sources
@@ -224,7 +225,7 @@ def _code_map(file: str, whole: Table, vocabulary: Vocabulary, findings: list[Fi
     if unmapped not in ("provided", "absent"):
         said = f"'unmapped' is provided or absent, not '{unmapped}'"
         findings.append(Finding(file, table.at("unmapped"), said))
-    return CodeMap(
+    code_map = CodeMap(
         name=str(table["conceptmap"]),
         version=str(table.get("version", "")),
         source=source,
@@ -235,6 +236,9 @@ def _code_map(file: str, whole: Table, vocabulary: Vocabulary, findings: list[Fi
         unmapped="absent" if unmapped == "absent" else "provided",
         at=f"{file}:{table.at('conceptmap')}",
     )
+    for own, said in strangers(code_map) if ":" in uri else ():  # an unknown system is told already
+        findings.append(Finding(file, table["map"].at(own), f"'{targets[own].code}' is {said}"))
+    return code_map
 
 
 def _target_uri(file: str, into: Table, vocabulary: Vocabulary, findings: list[Finding]) -> str:

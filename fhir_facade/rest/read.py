@@ -26,7 +26,7 @@ def read(services: Services, request: Request) -> Answer:
     if current:
         return Answer(304, b"", *headers)
     issues: list[Issue] = []
-    body = mapping.to_bytes(record, issues)
+    body = mapping.serve(record, issues)
     if indented:
         body = pretty(body)
     if issues:

@@ -103,7 +103,7 @@ def _entries(services: Services, resource_type: str, matches: Sequence[Found], i
     for found in matches:
         mapping, record = mappings[found.mapping], found.record
         try:
-            body = mapping.to_bytes(record, issues)
+            body = mapping.serve(record, issues)
         except Exception as error:
             issues.append(_bad_row(services, mapping, record["$key"], error))
             continue

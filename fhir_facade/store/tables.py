@@ -27,10 +27,11 @@ from sqlalchemy.dialects.sqlite import dialect
 from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 from sqlalchemy.sql.elements import ClauseElement
 
-from fhir_facade.mapping.columns import KEY, PARENT, SearchColumn, column_name, link_column, table_name
+from fhir_facade.mapping.columns import KEY, PARENT, REMAINDER, SearchColumn, column_name, link_column, table_name
 from fhir_facade.mapping.kinds import ChildList, Field, Kind, Kinds, Link
 
 LISTS = "_lists"  # bit n is set when child list n may have items, so that a read asks for no empty list
+REMAINDERS = "_remainder"  # what resources said of the record and no mapping row took, as JSON by mapping name
 WRITTEN = "_written"  # the transaction that last gave the row a version, so that a parent gets one once in each
 COUNTERS = "_store"  # what the store knows of itself: the fingerprint of its schema, the number of transactions
 FINGERPRINT, TRANSACTIONS = "schema", "transactions"
@@ -156,6 +157,7 @@ def _kind_table(schema: Schema, kind: Kind, search: dict[tuple[str, str], list[S
         Column(kind.version, Integer, nullable=False),
         Column(kind.changed, Text, nullable=False),
         *(Column(link_column(name), Text) for name in kind.links),
+        Column(REMAINDERS, Text),
         Column(LISTS, Integer, nullable=False),
         Column(WRITTEN, Integer, nullable=False),
         *_search_columns(extra),
@@ -168,7 +170,7 @@ def _kind_table(schema: Schema, kind: Kind, search: dict[tuple[str, str], list[S
             embedded.append(_embedded(schema.kinds, kind, child, 1 << place))
         else:
             lists.append(_list_table(schema, kind, child, 1 << place, search.pop((kind.name, child.name), ())))
-    names = ("$key", *fields, kind.version, kind.changed, *("$" + name for name in kind.links))
+    names = ("$key", *fields, kind.version, kind.changed, *("$" + name for name in kind.links), REMAINDER)
     return KindTable(kind, table, names, tuple(lists), tuple(embedded), extra)
 
 

@@ -9,6 +9,7 @@ from itertools import chain
 from typing import Literal
 
 from fhir_facade.contracts import Record
+from fhir_facade.mapping.columns import REMAINDER
 from fhir_facade.mapping.kinds import ChildList, Kind, Link, add_keys
 from fhir_facade.outcome import Issue, Refused
 from fhir_facade.store.reading import Reader, as_json
@@ -222,6 +223,9 @@ def merged(shape: KindStatements, old: Record, new: Record, supplied: Collection
         if name in new and new[name] != old[name] and (supplied is None or name in supplied):
             whole[name] = new[name]
             is_changed = True
+    if new.get(REMAINDER, old[REMAINDER]) != old[REMAINDER]:  # a record that is loaded says nothing of it
+        whole[REMAINDER] = new[REMAINDER]
+        is_changed = True
     for part in shape.lists:
         child = part.part.child
         if child.name in new and (supplied is None or child.name in supplied):

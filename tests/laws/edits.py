@@ -42,43 +42,67 @@ def places(value: Any, at: Path = ()) -> Iterator[tuple[Path, Any]]:
         yield from places(inner, (*at, name))
 
 
-def edited(resource: dict[str, Any], draw: random.Random) -> dict[str, Any]:
-    """The resource with one to three edits: a value changed or deleted, an item doubled or moved, something added."""
+def edited(resource: dict[str, Any], draw: random.Random, other: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The resource with one to three edits; `other` is a resource of the same type to take elements from."""
     out: dict[str, Any] = copy.deepcopy(resource)
     for _ in range(draw.choice([1, 1, 1, 2, 3])):
-        one_edit(out, draw)
+        one_edit(out, draw, other or resource)
     return out
 
 
-def one_edit(out: dict[str, Any], draw: random.Random) -> None:
+EDITS = ["change"] * 5 + ["graft"] * 5 + ["delete"] * 3 + ["double", "swap", "add", "stranger"]
+
+
+def one_edit(out: dict[str, Any], draw: random.Random, other: dict[str, Any]) -> None:
+    """A value changed, an element of another resource put in, something deleted, doubled, moved or added."""
     spots = [(at, value) for at, value in places(out) if at[0] != "resourceType"]
-    at, value = draw.choice(spots)
-    parent = out
-    for step in at[:-1]:
-        parent = parent[step]  # type: ignore[index]
-    match draw.choice(["change", "change", "delete", "double", "add", "swap", "stranger"]):
-        case "change" if not isinstance(value, dict | list):
-            parent[at[-1]] = another(value, draw, [other for _, other in spots if type(other) is type(value)])  # type: ignore[index]
-        case "delete":
-            del parent[at[-1]]  # type: ignore[arg-type]
-            tidy(out)
-        case "double" if isinstance(value, list) and value:
-            value.insert(draw.randrange(len(value) + 1), copy.deepcopy(draw.choice(value)))
-        case "add" if isinstance(value, dict):
-            name, extra = draw.choice(
-                [("id", "e1"), ("extension", EXTRA[4][1]), ("display", "Vist"), ("text", "Tekst")]
-            )
-            value.setdefault(name, copy.deepcopy(extra))
-        case "swap" if isinstance(value, list) and len(value) > 1:
-            draw.shuffle(value)
-        case _:
-            name, extra = draw.choice(EXTRA)
-            if isinstance(extra, list):
-                out.setdefault(name, []).extend(copy.deepcopy(extra))
-            elif isinstance(extra, dict) and isinstance(out.get(name), dict):
-                out[name].update(copy.deepcopy(extra))
+    leaves = [(at, value) for at, value in spots if not isinstance(value, dict | list)]
+    lists = [value for _, value in spots if isinstance(value, list) and value]
+    match draw.choice(EDITS):
+        case "change" if leaves:
+            at, value = draw.choice(leaves)
+            into(out, at)[at[-1]] = another(value, draw, [inner for _, inner in leaves if type(inner) is type(value)])
+        case "graft":
+            name = draw.choice([name for name in other if name != "resourceType"])
+            if isinstance(out.get(name), list) and isinstance(other[name], list):
+                place = draw.randrange(len(out[name]))
+                out[name][place] = copy.deepcopy(draw.choice(other[name]))
             else:
-                out[name] = copy.deepcopy(extra)
+                out[name] = copy.deepcopy(other[name])
+        case "delete":
+            at, _ = draw.choice(spots)
+            del into(out, at)[at[-1]]
+            tidy(out)
+        case "double" if lists:
+            chosen = draw.choice(lists)
+            chosen.insert(draw.randrange(len(chosen) + 1), copy.deepcopy(draw.choice(chosen)))
+        case "swap" if lists:
+            draw.shuffle(draw.choice(lists))
+        case "add":
+            at, value = draw.choice([spot for spot in spots if isinstance(spot[1], dict)])
+            extras = [("id", "e1"), ("extension", EXTRA[4][1]), ("display", "Vist"), ("text", "Tekst")]
+            name, extra = draw.choice(extras)
+            value.setdefault(name, copy.deepcopy(extra))
+        case _:
+            stranger(out, draw)
+
+
+def into(value: Any, at: Path) -> Any:
+    """The object or list that the last step of a path belongs to."""
+    for step in at[:-1]:
+        value = value[step]
+    return value
+
+
+def stranger(out: dict[str, Any], draw: random.Random) -> None:
+    """Something that no mapping row knows."""
+    name, extra = draw.choice(EXTRA)
+    if isinstance(extra, list):
+        out.setdefault(name, []).extend(copy.deepcopy(extra))
+    elif isinstance(extra, dict) and isinstance(out.get(name), dict):
+        out[name].update(copy.deepcopy(extra))
+    else:
+        out[name] = copy.deepcopy(extra)
 
 
 def another(value: Any, draw: random.Random, others: list[Any]) -> Any:

@@ -103,6 +103,7 @@ FAULTS = [
     Fault("reference to a kind without mapping", OPPHOLD, "{epj: henvisningsperiodeID, fhir: episodeOfCare, to: EpisodeOfCare}", "{epj: henvisningsperiodeID, fhir: basedOn, to: ServiceRequest}", "no mapping makes ServiceRequest of henvisningsperiode, so the reference would not resolve"),
     Fault("unknown type behind to", OPPHOLD, "fhir: subject, to: Patient", "fhir: subject, to: Patientt", "R4 has no resource type 'Patientt' (did you mean 'Patient'?)"),
     Fault("logical reference without type", OPPHOLD, "fhir: individual, system: hpr, type: Practitioner", "fhir: individual, system: hpr", "a logical reference needs 'system' and 'type'"),
+    Fault("number in an identifier", OPPHOLD, "{epj: permisjonsdogn, fhir: extension(permisjonsdogn).valueInteger}", "{epj: permisjonsdogn, fhir: identifier, system: episode}", "field 'permisjonsdogn' is integer, but an identifier holds text: make the field text"),
     Fault("several fields for a code", OPPHOLD, "{epj: kontaktType,", "{epj: kontaktType | polIndir,", "only a plain value may name several fields"),
     Fault("free text in a required binding", PASIENT, "{epj: bruk, fhir: use, codes: adressebruk-addressuse}", "{epj: bruk, fhir: use, as: code}", "free text in required binding address-use of Patient.address.use: use codes"),
     Fault("code of a list in a required binding", PASIENT, "{epj: bruk, fhir: use, codes: adressebruk-addressuse}", "{epj: komNr, fhir: use, as: code}\n      - {epj: bruk, fhir: text}", "no code of list 3402 is in required binding address-use of Patient.address.use"),
@@ -166,6 +167,7 @@ FAULTS = [
     Fault("extension on an unknown type", SYSTEMS, "value: Coding, on: [Organization], meaning: sector", "value: Coding, on: [Organisation], meaning: sector", "extension 'sektor': R4 has no 'Organisation' (did you mean 'Organization'?)"),
     Fault("code that the list lacks", OMSORG, '  "8": {to', '  "88": {to', "'88' is not in vol-8406 (did you mean '8'?)"),
     Fault("unknown target system", OMSORG, "target: {system: act-code,", "target: {system: act-cod,", "no system 'act-cod' (did you mean 'act-code'?)"),
+    Fault("target outside the value set", OMSORG, '"2": {to: SS, display: short stay}', '"2": {to: PHARM}', "'PHARM' is not in http://terminology.hl7.org/ValueSet/v3-ActEncounterCode"),
     Fault("reverse that does not lead back", OMSORG, 'reverse: {AMB: "3"}', 'reverse: {AMB: "2"}', "reverse: '2' does not become 'AMB'"),
     Fault("unknown unmapped", OMSORG, "unmapped: provided", "unmapped: provide", "'unmapped' is provided or absent, not 'provide'"),
     Fault("unknown relation", OMSORG, "relation: wider", "relation: widder", "no relation 'widder' (did you mean 'wider'?)"),
@@ -248,10 +250,18 @@ def test_faults_of_all_files_are_told_at_once(tmp_path: Path) -> None:
     assert len(chosen) == 3
 
 
+UNBOUND = """\
+target: {system: act-code, value-set: "http://terminology.hl7.org/ValueSet/v3-ActEncounterCode"}
+map:
+  "1": {to: IMP, display: inpatient encounter}
+  "2": {to: SS, display: short stay}
+"""
+
+
 @pytest.mark.parametrize(
     ("file", "old", "new", "at", "says"),
     [
-        (OMSORG, '"2": {to: SS, display: short stay}', '"2": {to: PHARM}', "- {epj: omsorgsniva, fhir: class", "code map omsorgsniva-actcode: 2 -> PHARM is not in extensible binding v3-ActEncounterCode of Encounter.class"),
+        (OMSORG, UNBOUND, UNBOUND.replace(", value-set: \"http://terminology.hl7.org/ValueSet/v3-ActEncounterCode\"", "").replace("to: SS, display: short stay", "to: PHARM"), "- {epj: omsorgsniva, fhir: class", "code map omsorgsniva-actcode: 2 -> PHARM is not in extensible binding v3-ActEncounterCode of Encounter.class"),
         (OPPHOLD, 'only: {typeEnhet: "7"}, ', "", "- {each: enheter, epj", "Encounter.serviceProvider holds one, so only the first of 'enheter' is written: choose it by 'only'"),
     ],
     ids=["code map outside an extensible binding", "list in one element"],

@@ -1,0 +1,139 @@
+"""What can go wrong with a request: reading, searching, and HTTP itself."""
+
+from __future__ import annotations
+
+from fhir_facade.issue_catalogue.row import Rows
+
+ROWS: Rows = {
+    "not-found": (
+        "error", "not-found", 404,
+        "There is no {type} with this id.", "Det finnes ingen {type} med denne id-en.",
+        "Search for the resource to learn its id.", "Søk etter ressursen for å finne id-en.",
+    ),
+    "type-unknown": (
+        "error", "not-supported", 404,
+        "'{type}' is no resource type of this server.", "'{type}' er ingen ressurstype på denne tjeneren.",
+        "Types served: {allowed}{nearest}.", "Typer som tilbys: {allowed}{nearest}.",
+    ),
+    "path-unknown": (
+        "error", "not-found", 404,
+        "Nothing is served at this path.", "Ingenting ligger på denne stien.",
+        "See [base]/metadata for what is served.", "Se [base]/metadata for hva som tilbys.",
+    ),
+    "method-not-allowed": (
+        "error", "not-supported", 405,
+        "{method} cannot be used here.", "{method} kan ikke brukes her.",
+        "Allowed: {allowed}.", "Tillatt: {allowed}.",
+    ),
+    "format-not-acceptable": (
+        "error", "not-supported", 406,
+        "The format '{format}' cannot be given.", "Formatet '{format}' kan ikke gis.",
+        "Ask for application/fhir+json.", "Be om application/fhir+json.",
+    ),
+    "search-parameter-unknown": (
+        "error", "not-supported", 400,
+        "{type} has no search parameter '{name}' here.", "{type} har ingen søkeparameter '{name}' her.",
+        "Parameters served: {allowed}{nearest}.", "Parametere som tilbys: {allowed}{nearest}.",
+    ),
+    "search-modifier-unknown": (
+        "error", "not-supported", 400,
+        "The parameter '{name}' does not take the modifier ':{modifier}'.",
+        "Parameteren '{name}' tar ikke modifikatoren ':{modifier}'.",
+        "Modifiers it takes: {allowed}.", "Modifikatorer den tar: {allowed}.",
+    ),
+    "search-value-invalid": (
+        "error", "value", 400,
+        "The value of '{name}' is not a valid {type} value: {reason}.",
+        "Verdien for '{name}' er ikke en gyldig {type}-verdi: {reason}.",
+        "Example: {example}.", "Eksempel: {example}.",
+    ),
+    "person-number-in-url": (
+        "error", "security", 400,
+        "A national identity number may not stand in a URL.", "Et fødselsnummer skal ikke stå i en URL.",
+        "Send the search as POST to [base]/{type}/_search.", "Send søket som POST til [base]/{type}/_search.",
+    ),
+    "page-token-invalid": (
+        "error", "value", 400,
+        "The page token is not one of ours, or belongs to another search.",
+        "Sidenøkkelen er ikke vår, eller hører til et annet søk.",
+        "Start the search again from its first page.", "Start søket på nytt fra første side.",
+    ),
+    "code-not-mapped": (
+        "warning", "code-invalid", 200,
+        "Code '{code}' of field {field} is not in the code map {map} ({at}); the original coding is kept.",
+        "Koden '{code}' i feltet {field} er ikke i kodeoversettelsen {map} ({at}); original koding er beholdt.",
+        "Add the code to the map.", "Legg koden til i oversettelsen.",
+    ),
+    "value-not-usable": (
+        "warning", "value", 200,
+        "The value of field {field} cannot be written as FHIR: {reason} ({at}).",
+        "Verdien i feltet {field} kan ikke skrives som FHIR: {reason} ({at}).",
+        "Correct the record.", "Rett posten.",
+    ),
+    "id-invalid": (
+        "error", "value", 400,
+        "This is no FHIR id.", "Dette er ingen FHIR-id.",
+        "An id has 1 to 64 of the characters A-Z, a-z, 0-9, '-' and '.'.",
+        "En id har 1 til 64 av tegnene A-Z, a-z, 0-9, '-' og '.'.",
+    ),
+    "search-parameter-ignored": (
+        "warning", "not-supported", 200,
+        "{type} has no search parameter '{name}' here; it was ignored, as handling=lenient allows.",
+        "{type} har ingen søkeparameter '{name}' her; den ble oversett, slik handling=lenient tillater.",
+        "Parameters served: {allowed}{nearest}.", "Parametere som tilbys: {allowed}{nearest}.",
+    ),
+    "sort-unknown": (
+        "error", "not-supported", 400,
+        "{type} cannot be sorted by '{name}' here.", "{type} kan ikke sorteres etter '{name}' her.",
+        "Sort keys: {allowed}{nearest}.", "Sorteringsnøkler: {allowed}{nearest}.",
+    ),
+    "parameter-repeated": (
+        "error", "value", 400,
+        "'{name}' is given more than once.", "'{name}' er gitt mer enn én gang.",
+        "Give it once.", "Gi den én gang.",
+    ),
+    "search-too-complex": (
+        "error", "too-costly", 400,
+        "The search has too many {what}: at most {limit} are taken.",
+        "Søket har for mange {what}: høyst {limit} tas imot.",
+        "Split the search.", "Del opp søket.",
+    ),
+    "body-too-large": (
+        "error", "too-long", 413,
+        "The body is larger than {limit} bytes.", "Innholdet er større enn {limit} byte.",
+        "Send less.", "Send mindre.",
+    ),
+    "media-type-unsupported": (
+        "error", "not-supported", 415,
+        "A body of this media type is not read here.", "Innhold av denne medietypen leses ikke her.",
+        "Send {allowed}.", "Send {allowed}.",
+    ),
+    "record-not-rendered": (
+        "warning", "exception", 200,
+        "One matching record could not be written as FHIR and is left out (reference {row}).",
+        "En post som svarer til søket, kunne ikke skrives som FHIR og er utelatt (referanse {row}).",
+        "Give the reference to those who run the server.", "Oppgi referansen til dem som drifter tjeneren.",
+    ),
+    "kind-unknown": (
+        "error", "not-found", 400,
+        "There is no mapping for the record kind '{kind}'{resource}.",
+        "Det finnes ingen mapping for postslaget '{kind}'{resource}.",
+        "Mapped: {allowed}{nearest}.", "Mappet: {allowed}{nearest}.",
+    ),
+    "element-unknown-here": (
+        "error", "value", 400,
+        "'{path}' is no element of this resource.", "'{path}' er ikke noe element i denne ressursen.",
+        "Items of a list have an index: type[0].coding[0].code{nearest}.",
+        "Punkter i en liste har en indeks: type[0].coding[0].code{nearest}.",
+    ),
+    "page-not-acceptable": (
+        "error", "not-supported", 406,
+        "The page cannot be given as '{format}'.", "Siden kan ikke gis som '{format}'.",
+        "Ask for one of: {allowed}.", "Be om en av: {allowed}.",
+    ),
+    "mapping-unknown": (
+        "error", "not-found", 404,
+        "There is no mapping '{name}'.", "Det finnes ingen mapping '{name}'.",
+        "Mappings: {allowed}{nearest}.", "Mappinger: {allowed}{nearest}.",
+    ),
+}  # fmt: skip
