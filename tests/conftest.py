@@ -70,6 +70,14 @@ def synthetic(mapping_set: MappingSet) -> dict[str, list[Record]]:
     return Drawn({name: [kinds.complete(kinds[name], each) for each in records] for name, records in by_kind.items()})
 
 
+def shortly(self: object, printer: Any, cycle: bool) -> None:
+    """How a set of mappings stands in what Hypothesis prints of a failure; whole it fills megabytes."""
+    printer.text(repr(self))
+
+
+MappingSet._repr_pretty_ = shortly  # type: ignore[attr-defined]
+
+
 class Drawn(dict[str, list[Record]]):
     """Records by kind; too many to print when a test fails."""
 

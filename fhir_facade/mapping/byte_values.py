@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import assert_never
 
@@ -36,19 +36,22 @@ from fhir_facade.mapping.ir import (
     Refer,
     Rule,
 )
-from fhir_facade.mapping.pieces import EMPTY, Piece, Scope, around, merged
+from fhir_facade.mapping.pieces import EMPTY, Piece, Scope, around, merged, quoted
 
+BACKSLASH = 0x5C
 OFFSET_OF = OFFSETS.get
+Always = Mapping[str, frozenset[str]]
+"""The fields that every stored record has, by list; "" is the record itself."""
 
 
 class Values:
     """The lower half of the writer in to_bytes.py: what one rule gives, and the tests that it stands under."""
 
-    def __init__(self, source: Source, hiding: Hiding, *, tells: bool) -> None:
-        self.source, self.hiding, self.tells = source, hiding, tells
+    def __init__(self, source: Source, hiding: Hiding, always: Always, *, tells: bool) -> None:
+        self.source, self.hiding, self.always, self.tells = source, hiding, always, tells
         source.names |= {"dumps": orjson.dumps, "join": b"".join, "has_issues": has_issues}
         self.gets = ["g"]  # in the telling function: what reads the record, and inside loops the item
-        self.scopes = [Scope("r")]  # in the fast one
+        self.scopes = [Scope("r", always.get("", frozenset()))]  # in the fast one
         self.lists: dict[str, tuple[str, ...]] = {}  # which fields of list items are read
 
     def hidden(self, scope: int) -> None:
@@ -74,12 +77,36 @@ class Values:
             return f"{self.gets[-2 if outer else -1]}({field!r})"
         return self.scopes[-2 if outer else -1].read(field)
 
+    def is_sure(self, rule: Rule) -> bool:
+        """Whether a row always writes something, or raises HasIssues; its field is demanded then."""
+        match rule:
+            case Copy(fields=(name, *_)) | Logical(field=name):
+                pass
+            case Coded(field=name, shape="Coding" | "CodeableConcept", code_map=None, system_field=""):
+                pass
+            case Identify(field=name, system_field="") if rule.system is not None:
+                pass
+            case Refer():
+                name = "$" + rule.link
+            case _:
+                return False
+        return not rule.when and self.demands(name)
+
+    def demands(self, field: str) -> bool:
+        """Whether every stored record has a field; one without it is left to the slow way then."""
+        if self.tells or field not in self.scopes[-1].always:
+            return False
+        self.scopes[-1].demanded.append(self.read(field))
+        return True
+
     def look_up(self, table: Fragments, key: str) -> str:
         """The fragment of a value; the telling function says what is wrong with it."""
         name = self.source.bind("known" if table.kept else "odd", table)
         if self.tells:
             return f"{name}.told({key}, issues)"
-        return f"{EMPTY} if {key} is None else {name}[{key}]" if key.isidentifier() and table.kept else f"{name}[{key}]"
+        if not key.isidentifier() or not table.kept or key in self.scopes[-1].demanded:
+            return f"{name}[{key}]"
+        return f"{EMPTY} if {key} is None else {name}[{key}]"
 
     def leaf(self, rule: Rule, frame: Frame) -> list[Piece]:
         if not rule.when:
@@ -107,7 +134,10 @@ class Values:
                 wide = frame.around(b'{"reference":"' + target, b'"}')
                 if len(self.scopes) > 1 and rule.link != "key":  # many list items point at the same
                     return [(self.look_up(Fragments(frame, referring(rule)), self.read("$" + rule.link)), rule.at)]
-                return [self.present(self.read("$" + rule.link), lambda v: around(wide, f"{v}.encode()"), rule)]
+                link = self.read("$" + rule.link)
+                if not rule.when and self.demands("$" + rule.link):
+                    return [(wide.head, ""), (f"{link}.encode()", rule.at), (wide.tail, "")]
+                return [self.present(link, lambda v: quoted(wide, v), rule)]
             case Copy():
                 return [self.copy(rule, frame)]
             case Coded():
@@ -117,7 +147,7 @@ class Values:
                 key = f"({key})" if any(keys[1:]) else key
                 return [(self.look_up(Fragments(frame, coded(rule)), key), rule.at)]
             case Identify():
-                return [self.identify(rule, frame)]
+                return self.identify(rule, frame)
             case Logical():
                 return [(self.look_up(Fragments(frame, logical(rule)), self.read(rule.field)), rule.at)]
             case Custom():
@@ -129,11 +159,13 @@ class Values:
 
     def present(self, read: str, text: Callable[[str], str], rule: Rule) -> Piece:
         """The expression of a value that may be absent."""
+        if read in self.scopes[-1].demanded:
+            return text(read), rule.at
         if read.isidentifier():
             return f"{EMPTY} if {read} is None else {text(read)}", rule.at
         return f"{EMPTY} if (v := {read}) is None else {text('v')}", rule.at
 
-    def identify(self, rule: Identify, frame: Frame) -> Piece:
+    def identify(self, rule: Identify, frame: Frame) -> list[Piece]:
         """Identifiers are mostly unique: written in place when their system is fixed, else through the dict form."""
         bind, read = self.source.bind, self.read(rule.field)
         if rule.system is not None and not rule.system_field:
@@ -142,14 +174,18 @@ class Values:
             if rule.assigner_system is not None:
                 tails = bind("assigned_by", Tails(rule.assigner_system.uri, frame.tail))
                 end = f"{tails}[{self.read(rule.assigner_field)}]"
-            return self.present(read, lambda v: f"{head!r} + dumps({v}) + {end}", rule)
+            if not rule.when and self.demands(rule.field):
+                return [(head, ""), (f"dumps({read})", rule.at), (end, "")]
+            return [self.present(read, lambda v: f"{head!r} + dumps({v}) + {end}", rule)]
         chosen = self.read(rule.system_field) if rule.system_field else "None"
         giver = self.read(rule.assigner_field) if rule.assigner_field else "None"
         call = f"{bind('identifier_json', identifier_json)}({bind('rule', rule)}"
-        return self.present(read, lambda v: around(frame, f"dumps({call}, {v}, {chosen}, {giver}))"), rule)
+        return [self.present(read, lambda v: around(frame, f"dumps({call}, {v}, {chosen}, {giver}))"), rule)]
 
     def copy(self, rule: Copy, frame: Frame) -> Piece:
         """Values of which there are few are looked up; text and times are quoted, the odd ones by a function."""
+        if len(rule.fields) == 1 and not rule.when:
+            self.demands(rule.fields[0])
         *others, last = [self.read(name) for name in rule.fields]
         read = last
         for other in reversed(others):
@@ -164,7 +200,8 @@ class Values:
             if rule.codec == "dateTime":
                 usual, made = f"len({v}) == 19 and (x := {offset_of}({v}[:13]))", f"dumps({v} + x)"
             else:
-                usual, made = f"{v} >= '!' and {v}.isprintable()", f"dumps({v})"  # a blank begins below "!"
+                # a blank begins below "!", and the quoter writes controls with a backslash
+                usual, made = f"{v} >= '!' and {BACKSLASH} not in (x := dumps({v}))", "x"
             return f"{around(frame, made)} if {usual} else {self.look_up(odd, v)}"
 
         return self.present(read, text, rule)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fhir_facade.mapping.kinds import Field
@@ -22,6 +23,10 @@ _INTEGER = re.compile(r"[+-]?\d{1,19}", re.ASCII).fullmatch
 _DIGITS = re.compile(r"-?(\d+)", re.ASCII).fullmatch
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]").search
 
+_TIME = re.compile(r"T([01]\d|2[0-3])(:[0-5]\d){2}", re.ASCII).fullmatch
+IDENTITY_LENGTH = 11  # a national identity number has so many digits
+REMEMBERED = 100_000
+
 SPACE = " \t\r\n"  # what XML Schema collapses around values that are not text
 
 
@@ -31,6 +36,22 @@ class Unfit(ValueError):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class Remembered(dict[str, bool]):
+    """Texts that were found to be good; of them there are few, and others are judged anew each time."""
+
+    def __init__(self, judge: Callable[[str], bool]) -> None:
+        super().__init__()
+        self.judge = judge
+
+    def __missing__(self, text: str) -> bool:
+        good = self.judge(text)
+        if good:
+            if len(self) >= REMEMBERED:
+                self.clear()
+            self[text] = good
+        return good
 
 
 def from_text(field: Field, text: str) -> Any:
@@ -54,13 +75,52 @@ def check(field: Field, value: Any) -> None:
         check_text(field, value)
 
 
-def fits_plainly(field: Field, value: Any) -> bool:
-    """Whether a value is one of the many that need no second look; False says nothing."""
-    if value.__class__ is str:
-        if field.type == "text":
-            return value.isprintable() and not field.digits and 0 < len(value) <= (field.max_length or len(value))
-        return field.type == "code" and value.isalnum() and len(value) <= CODE_LENGTH
-    return value.__class__ is int and field.type == "integer" and 0 <= value < 10 ** (field.digits or 18)
+def plain_test(field: Field, *, key: bool = False) -> Callable[[Any], bool]:
+    """The test whether a value of a field is one of the many that need no second look; False says nothing.
+
+    A field of a `key` may hold no national identity number, which is a matter for the second look.
+    """
+    digits, most = field.digits, field.max_length or LARGEST
+    match field.type:
+        case "integer":
+            limit = min(10 ** (digits or 18), 10 ** (IDENTITY_LENGTH - 1) if key else LARGEST)
+            return lambda value: value.__class__ is int and 0 <= value < limit
+        case "text" if digits:
+            longest = min(digits, IDENTITY_LENGTH - 1) if key else digits
+            return lambda value: (
+                value.__class__ is str and len(value) <= longest and value.isascii() and value.isdigit()
+            )
+        case "text":
+            longest = min(most, IDENTITY_LENGTH - 1) if key else most
+            return lambda value: value.__class__ is str and 0 < len(value) <= longest and value.isprintable()
+        case "code":
+            return lambda value: value.__class__ is str and len(value) <= CODE_LENGTH and value.isalnum()
+        case "date":
+            return lambda value: value.__class__ is str and DAYS[value]
+        case "dateTime":
+            return lambda value: value.__class__ is str and DAYS[value[:10]] and TIMES[value[10:]]
+        case "year":
+            return lambda value: value.__class__ is str and bool(_YEAR(value))
+
+
+class PlainTests:
+    """The tests of the fields of a record or list item."""
+
+    def __init__(self, fields: Mapping[str, Field], key: tuple[str, ...] = ()) -> None:
+        self.needed = tuple(name for name, field in fields.items() if field.required == "always")
+        self.tests = {name: plain_test(field, key=name in key) for name, field in fields.items()}
+
+    def doubtful(self, record: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
+        """The fields that need a second look, in order: those that lack, and values that `known` does not have too."""
+        tests = self.tests
+        found = [
+            name
+            for name, value in record.items()
+            if name in tests and not ((known and value == known.get(name)) or tests[name](value))
+        ]
+        if not all(map(record.get, self.needed)):
+            found += [name for name in self.needed if record.get(name) is None and (not known or known.get(name))]
+        return sorted(set(found), key=list(tests).index) if found else found
 
 
 def check_text(field: Field, value: str) -> None:
@@ -120,3 +180,7 @@ def _is_date(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+DAYS = Remembered(lambda text: bool(_DATE(text)) and _is_date(text))
+TIMES = Remembered(lambda text: bool(_TIME(text)))

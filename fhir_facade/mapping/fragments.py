@@ -44,6 +44,10 @@ class Frame(NamedTuple):
         """The frame of a value that stands alone inside this one."""
         return Frame(self.head + head, tail + self.tail)
 
+    def cut(self) -> Frame:
+        """The frame without its comma."""
+        return Frame(self.head[1:], self.tail, self.extra)
+
     def whole(self, value: Any) -> bytes:
         """A constant in its frame; nothing for None."""
         return b"" if value is None else self.head + orjson.dumps(value) + self.tail

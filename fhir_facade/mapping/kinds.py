@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -116,6 +116,18 @@ class Kinds:
     def __iter__(self) -> Iterator[Kind]:
         return iter(self.by_name.values())
 
+    def always(self, kind: Kind) -> dict[str, frozenset[str]]:
+        """What every complete, stored record has, fields and links: its own under "", those of items by list."""
+        out = {"": self._always(kind)}
+        for child in kind.children.values():
+            out[child.name] = self._always(self[child.records]) if child.records else _required(child.fields)
+        return out
+
+    def _always(self, kind: Kind) -> frozenset[str]:
+        fields = _required(kind.fields)
+        links = {"$" + link.name for link in kind.links.values() if fields.issuperset(link.fields)}
+        return fields | links | {"$key", kind.version, kind.changed}
+
     def complete(self, kind: Kind, record: Record) -> Record:
         """Return a copy with "$key" and "$<reference>" filled in, in the record and in every list inside it."""
         whole = dict(record)
@@ -133,12 +145,17 @@ class Kinds:
         return whole
 
 
+def _required(fields: Mapping[str, Field]) -> frozenset[str]:
+    return frozenset(name for name, field in fields.items() if field.required == "always")
+
+
 def add_keys(record: Record, key: tuple[str, ...], links: Mapping[str, Link], parent: Record | None) -> None:
     """Put the derived "$" entries of one record or child item in place."""
+    get = record.get
     if key:
-        record["$key"] = key_text(record.get(name) for name in key)
+        record["$key"] = key_text([get(name) for name in key])
     for link in links.values():
-        parts = [_look_up(name, record, parent) for name in link.fields]
+        parts = [get(name) if parent is None else _look_up(name, record, parent) for name in link.fields]
         record["$" + link.name] = None if parts[-1] is None else key_text(parts)
 
 
@@ -152,7 +169,7 @@ def key_parts(text: str, parts: Parts) -> dict[str, Any] | None:
         if codec == "integer" and part and not re.fullmatch("-?[0-9]{1,18}", part):
             return None
         found[name] = None if not part else int(part) if codec == "integer" else part
-    return found if key_text(found.values()) == text else None
+    return found if key_text(list(found.values())) == text else None
 
 
 def _look_up(name: str, record: Record, parent: Record | None) -> Any:
@@ -161,17 +178,22 @@ def _look_up(name: str, record: Record, parent: Record | None) -> Any:
     return parent.get(name)
 
 
-def key_text(parts: Iterable[Any]) -> str:
+def key_text(parts: Sequence[Any]) -> str:
     """Join the parts of a key into text that may stand in a FHIR id (R4 id: 1 to 64 of A-Z a-z 0-9 - .).
 
     Readable where the parts fit: joined by dots, an absent part empty. Else "x" and 40 hexadecimal digits of a
     SHA-256 over the parts; it has no dot, so it never meets a readable key of two parts or more.
     """
-    texts = ["" if part is None else str(part) for part in parts]
-    joined = ".".join(texts)
-    if joined and len(joined) <= KEY_LENGTH and READABLE(joined) and joined.count(".") == len(texts) - 1:
-        return joined
-    return "x" + hashlib.sha256("\0".join(texts).encode()).hexdigest()[:40]
+    try:
+        joined = ".".join(parts)
+    except TypeError:  # not all of them are text
+        parts = ["" if part is None else str(part) for part in parts]
+        joined = ".".join(parts)
+    if len(joined) <= KEY_LENGTH and joined.count(".") == len(parts) - 1 and joined:
+        plain = joined.isascii() and joined.replace(".", "").isalnum()
+        if plain or READABLE(joined):
+            return joined
+    return "x" + hashlib.sha256("\0".join(parts).encode()).hexdigest()[:40]
 
 
 def names_in(bindings: Iterable[str]) -> set[str]:

@@ -76,7 +76,7 @@ class CompiledMapping:
     @cached_property
     def to_bytes(self) -> Render:
         """`(record, issues) -> bytes`, compiled on first use."""
-        return compile_to_bytes(self.rules)
+        return compile_to_bytes(self.rules, self.kinds.always(self.kind))
 
     def interpret(self, record: Record, issues: list[Issue]) -> Resource:
         """The resource by the plain interpreter."""

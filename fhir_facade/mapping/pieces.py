@@ -23,9 +23,10 @@ is_simple = re.compile(r"[\w.]+(\[.+\]|\(.+\))?").fullmatch
 class Scope:
     """The fields of the record, or of one list item, that a fast function reads, and the variables that hold them."""
 
-    def __init__(self, prefix: str) -> None:
-        self.prefix = prefix
+    def __init__(self, prefix: str, always: frozenset[str] = frozenset()) -> None:
+        self.prefix, self.always = prefix, always
         self.names: dict[str, str] = {}
+        self.demanded: list[str] = []
 
     def read(self, field: str) -> str:
         if field not in self.names:
@@ -37,6 +38,12 @@ class Scope:
     def target(self) -> str:
         """What the values are assigned to, in lines of ordinary length."""
         return "(" + ",\n            ".join(wrap(", ".join(self.names.values()), 90)).replace(",,", ",") + ")"
+
+    @property
+    def demand(self) -> str:
+        """The line that leaves for the slow way when what must be there is not; none when nothing must."""
+        tests = " or ".join(f"{name} is None" for name in dict.fromkeys(self.demanded))
+        return f"if {tests}: raise HasIssues" if tests else ""
 
     @property
     def getter(self) -> Callable[[Any], Any]:
@@ -84,8 +91,16 @@ def bracketed(var: str, head: bytes, tail: bytes, *, cut: bool) -> list[Piece]:
     return [(f"{head!r} if {var} else {EMPTY}", ""), (inner, ""), (f"{tail!r} if {var} else {EMPTY}", "")]
 
 
+def quoted(frame: Frame, text: str) -> str:
+    """The expression of a str that needs no quoting, in its frame."""
+    head, tail = (part.decode().replace("{", "{{").replace("}", "}}") for part in (frame.head, frame.tail))
+    return f"f{head + '{' + text + '}' + tail!r}.encode()"
+
+
 def around(frame: Frame, text: str) -> str:
-    """The expression of a value in its frame."""
+    """The expression of bytes in their frame."""
+    if not frame.tail:
+        return f"{frame.head!r} + {text}"
     head, tail = (part.replace(b"%", b"%%") for part in (frame.head, frame.tail))
     return f"{head + b'%b' + tail!r} % {text}"
 

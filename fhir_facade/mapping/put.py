@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from fhir_facade.contracts import Record, Resource
-from fhir_facade.mapping.codecs import holds
+from fhir_facade.mapping.codecs import OFFSETS, holds
 from fhir_facade.mapping.compare import Comparison, Patch, bare, fhirpath, normalised, same_value
-from fhir_facade.mapping.field_values import Unfit, check, fits_plainly
-from fhir_facade.mapping.ir import Each, MappingRules, Rule
+from fhir_facade.mapping.field_values import PlainTests, Unfit, check
+from fhir_facade.mapping.ir import Coded, Copy, Each, Logical, MappingRules, Rule
 from fhir_facade.mapping.kinds import ChildList, Field, Kind, Kinds
 from fhir_facade.mapping.read_values import Fields, Resolve
 from fhir_facade.mapping.row_facts import said_by
@@ -91,19 +92,61 @@ class Putting:
         """The record of what was found, and the rows whose default was used."""
         if base is None:
             return self.new_record(found)
-        stored: Record = without_derived(base)
-        before = self.fields_of(self.given(stored), base)
-        for name in self.kind.fields:
-            if found.get(name) != before.get(name) and name not in self.kind.key:
+        stored = self.stripped(base)
+        key, get = self.kind.key, stored.get
+        edited = [name for name in self.kind.fields if found.get(name) != get(name) and name not in key]
+        shown = (child for child in self.own_lists if child.name in found)
+        lists = [child for child in shown if is_edited(found[child.name], get(child.name))]
+        if not lists and all(self.shows(name, get(name)) for name in edited):
+            before: Fields = {name: get(name) for name in edited}
+        else:
+            before = self.fields_of(self.given(stored), base)
+        for name in edited:
+            if found.get(name) != before.get(name):
                 stored[name] = found.get(name)
-        for rule in self.rules.rules:  # what a guard hid is the view's to say as soon as the guard holds
-            now_shown = holds_all(rule, stored) and not holds_all(rule, base)
-            if now_shown and not isinstance(rule, Each):
+        for rule in self.guarded:  # what a guard hid is the view's to say as soon as the guard holds
+            if holds_all(rule, stored) and not holds_all(rule, base):
                 stored |= {name: found.get(name) for name in said_by(rule)}
-        for child in self.kind.own_lists():
-            if child.name in found and found[child.name] != before.get(child.name):
+        for child in lists:
+            if found[child.name] != before.get(child.name):
                 stored[child.name] = self.list_of(child, found[child.name], before.get(child.name, []), stored)
         return stored, []
+
+    @cached_property
+    def own_lists(self) -> list[ChildList]:
+        return self.kind.own_lists()
+
+    def stripped(self, base: Record) -> Record:
+        """A copy of a stored record without its derived entries; lists that have none are shared."""
+        out = {name: value for name, value in base.items() if name[0] != "$"}
+        for child in self.kind.children.values():
+            if (child.links or child.records) and out.get(child.name):
+                out[child.name] = [without_derived(item) for item in out[child.name]]
+        return out
+
+    @cached_property
+    def guarded(self) -> list[Rule]:
+        return [rule for rule in self.rules.rules if rule.when and not isinstance(rule, Each)]
+
+    @cached_property
+    def faithful(self) -> Mapping[str, Rule]:
+        """The fields that one row alone says, as they stand: the resource shows what the record holds."""
+        said = [name for rule in self.rules.rules for name in said_by(rule)]
+        return {
+            name: rule
+            for rule in self.rules.rules
+            for name in said_by(rule)[:1]
+            if said.count(name) == 1 and rule.only != "from-fhir" and is_faithful(rule)
+        }
+
+    def shows(self, field: str, value: Any) -> bool:
+        """Whether the resource is sure to show what a field holds; False says nothing."""
+        if field not in self.faithful or value is None:
+            return field in self.faithful
+        if self.kind.fields[field].type == "dateTime" and OFFSETS.get(str(value)[:13]) is None:
+            return False  # an hour that was not met before, or that the clock skips
+        blank = value < "!" if isinstance(value, str) else not 0 < value < 2**31
+        return not blank and self.plain[""].tests[field](value)
 
     def fields_of(self, resource: Resource, base: Record) -> Fields:
         """What a resource of our own says."""
@@ -113,13 +156,22 @@ class Putting:
 
     def new_record(self, found: Fields) -> tuple[Record, list[Rule]]:
         record, defaulted = dict(found), []
-        for rule in inbound(self.rules.rules):
-            field = getattr(rule, "field", "") or (getattr(rule, "fields", None) or ("",))[0]
-            if rule.default and record.get(field) is None:
-                integer = self.kind.fields[field].type == "integer"
-                record[field] = int(rule.default) if integer else rule.default
+        for field, value, rule in self.defaults:
+            if record.get(field) is None:
+                record[field] = value
                 defaulted.append(rule)
         return record, defaulted
+
+    @cached_property
+    def defaults(self) -> list[tuple[str, Any, Rule]]:
+        """The fields that a new record has anyhow, their values, and the rows that say so."""
+        out: list[tuple[str, Any, Rule]] = []
+        for rule in inbound(self.rules.rules):
+            if rule.default:
+                field = said_by(rule)[0]
+                integer = self.kind.fields[field].type == "integer"
+                out.append((field, int(rule.default) if integer else rule.default, rule))
+        return out
 
     def list_of(self, child: ChildList, found: list[Fields], before: list[Fields], stored: Record) -> list[Record]:
         """The items of a list: each found item on top of the stored item that it is, so that nothing hidden moves."""
@@ -142,7 +194,7 @@ class Putting:
                 if item.get(name) != (shown[at] or {}).get(name)
             }
             out.append({**own[at], **changed})
-        out += [own[at] for at, form in enumerate(shown) if form is None and at not in used]
+        out += [dict(own[at]) for at, form in enumerate(shown) if form is None and at not in used]
         for place, item in enumerate(out if order else (), 1):
             item[order] = place
         return out
@@ -166,27 +218,32 @@ class Putting:
 
         Only what is new is judged: a fault that the stored record has already is not the sender's.
         """
-        known = without_derived(base) if base else {}
-        issues = list(self._field_faults(self.kind.fields, record, known, self.kind.key))
-        for child in self.kind.own_lists():
-            stored = known.get(child.name) or ()
+        known = base or {}
+        issues: list[Issue] = []
+        if doubtful := self.plain[""].doubtful(record, known):
+            issues += self._field_faults(self.kind.fields, doubtful, record, self.kind.key)
+        for child in self.own_lists:
+            tests = self.plain[child.name]
             for item in record.get(child.name) or ():
-                if item not in stored:
-                    issues += self._field_faults(child.fields, item, {}, ())
+                doubtful = tests.doubtful(item, {})
+                if doubtful and item not in map(without_derived, known.get(child.name) or ()):
+                    issues += self._field_faults(child.fields, doubtful, item, ())
         return issues
 
+    @cached_property
+    def plain(self) -> Mapping[str, PlainTests]:
+        """The quick tests of the record's fields under "", and of those of its lists."""
+        lists = {child.name: PlainTests(child.fields) for child in self.own_lists}
+        return {"": PlainTests(self.kind.fields, self.kind.key), **lists}
+
     def _field_faults(
-        self, fields: Mapping[str, Field], record: Record, known: Record, key: tuple[str, ...]
+        self, fields: Mapping[str, Field], doubtful: list[str], record: Record, key: tuple[str, ...]
     ) -> Iterable[Issue]:
-        for name, field in fields.items():
-            value = record.get(name)
-            if known and value == known.get(name):
-                continue
+        for name in doubtful:
+            field, value = fields[name], record.get(name)
             if value is None:
                 if field.required == "always":
                     yield Issue("element-needed", self.path_of(name), {"field": name})
-                continue
-            if fits_plainly(field, value) and name not in key:
                 continue
             try:
                 check(field, value)
@@ -240,13 +297,34 @@ def holds_all(rule: Rule, record: Record) -> bool:
     return all(holds(test, record) for test in rule.when)
 
 
-def without_derived(record: Record) -> Any:
+def is_edited(found: list[Fields] | None, stored: list[Record] | None) -> bool:
+    """Whether a list that a resource shows has other items than the record; absent fields are as good as none."""
+    if not found or not stored or len(found) != len(stored):
+        return bool(found) or bool(stored)
+    return any(
+        {name: value for name, value in item.items() if value is not None} != one
+        for item, one in zip(stored, found, strict=True)
+    )
+
+
+def is_faithful(rule: Rule) -> bool:
+    """Whether a row writes a value as it is, and nothing else."""
+    match rule:
+        case Copy(fields=(_,), suffix=""):
+            return not rule.when
+        case Coded(code_map=None, system_field="", version_field="") | Logical():
+            return not rule.when
+        case _:
+            return False
+
+
+def without_derived(record: Record) -> Record:
     """A copy of a record and of the lists inside it without the entries that are worked out from the others."""
-    return {
-        name: [without_derived(item) for item in value] if isinstance(value, list) else value
-        for name, value in record.items()
-        if not name.startswith("$")
-    }
+    out = {name: value for name, value in record.items() if name[0] != "$"}
+    for name, value in out.items():
+        if value.__class__ is list:
+            out[name] = [without_derived(item) for item in value]
+    return out
 
 
 def refusal(claims: Claims, path: str, place: Place, sent: Any, given: Any) -> Issue:

@@ -48,6 +48,21 @@ class LocalHours(dict[str, str]):
 LOCAL_HOURS = LocalHours()
 
 
+class Days(dict[str, Any]):
+    """A calendar day → itself, UNREAD when there is no such day; only days are remembered, and there are few."""
+
+    def __missing__(self, value: Any) -> Any:
+        read = plain("date", value)
+        if read is not UNREAD:
+            if len(self) > LocalHours.limit:
+                self.clear()
+            self[value] = read
+        return read
+
+
+DAYS = Days()
+
+
 def local_time(value: Any) -> Any:
     """FHIR dateTime or instant → Norwegian local time of a record; UNREAD when it is no full time.
 

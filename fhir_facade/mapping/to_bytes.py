@@ -14,7 +14,7 @@ import orjson
 
 from fhir_facade.contracts import Record
 from fhir_facade.emit import Source
-from fhir_facade.mapping.byte_values import Values
+from fhir_facade.mapping.byte_values import Always, Values
 from fhir_facade.mapping.forward import RECORD, forward, hiding
 from fhir_facade.mapping.fragments import Frame, HasIssues, Items, Render, filling_in, member_frame
 from fhir_facade.mapping.ir import Each, MappingRules, Rule
@@ -30,39 +30,45 @@ from fhir_facade.mapping.pieces import (
     shown,
     sole,
 )
-from fhir_facade.mapping.tree import Leaf, Loop, Node, build
+from fhir_facade.mapping.tree import Leaf, Loop, Member, Node, build
 from fhir_facade.outcome import Issue
 
 __all__ = ["Render", "compile_to_bytes"]
 
 
-def compile_to_bytes(mapping: MappingRules) -> Render:
-    """Return `f(record, issues) -> JSON bytes`, equal to the dict engine's resource."""
+def compile_to_bytes(mapping: MappingRules, always: Always) -> Render:
+    """Return `f(record, issues) -> JSON bytes`, equal to the dict engine's resource.
+
+    `always` are the fields that every stored record has, by list, "" being the record itself. What begins with one of
+    them is written without asking whether there is anything; a record that lacks one goes the slow way.
+    """
     telling: list[Render] = []
 
     def tell(record: Record, issues: list[Issue]) -> bytes:
         if not telling:
-            telling.append(_write(mapping, None))
+            telling.append(_write(mapping, None, {}))
         return telling[0](record, issues)
 
-    return _write(mapping, tell)
+    return _write(mapping, tell, always)
 
 
-def _write(mapping: MappingRules, tell: Render | None) -> Render:
+def _write(mapping: MappingRules, tell: Render | None, always: Always) -> Render:
     """The fast function, which goes to `tell` when there are issues; or, without it, the one that tells them."""
     name = f"{mapping.kind}_to_{mapping.resource_type.lower()}_bytes"
     source = Source()
     rules = forward(mapping.rules, mapping.resource_type)
-    writer = Writer(source, hiding(rules), tells=tell is None)
+    writer = Writer(source, hiding(rules), always, tells=tell is None)
     with source.block(f"def {name}(record, issues):"):
         if tell is None:
             source.line("g = record.get")
             writer.resource(rules, mapping.resource_type)
             return source.compile(name, f"{mapping.name} to bytes, telling issues")
         with source.block("try:"):
-            place = writer.hold()
+            place, check = writer.hold(), writer.hold()
             writer.resource(rules, mapping.resource_type)
-            writer.fill(place, f"{writer.scopes[0].target} = {source.bind('fields', writer.scopes[0].getter)}(record)")
+            scope = writer.scopes[0]
+            writer.fill(check, scope.demand)
+            writer.fill(place, f"{scope.target} = {source.bind('fields', scope.getter)}(record)")
         with source.block("except KeyError:"):
             source.line("return fill_in(record, issues)")
         with source.block("except HasIssues:"):
@@ -104,6 +110,9 @@ class Writer(Values):
     def object(self, node: Node, frame: Frame) -> list[Piece]:
         """An object, or nothing when nothing in it carries data; one with a single value is it, framed wider."""
         opening = b'{"url":' + orjson.dumps(node.url) if node.url else b"{"
+        first = self.anchor(node)
+        if first is not None:
+            return self.anchored(node, first, frame, opening)
         alone = sole(node)
         if alone is not None:
             member, constants = alone
@@ -121,6 +130,29 @@ class Writer(Values):
         with self.source.block(f"if {' or '.join([var, *lists.values()])}:"):
             self.joined(f"{whole} =", [(var, ""), *(late or self.constants(node, lists))])
         return bracketed(whole, frame.head + opening, b"}" + frame.tail, cut=not node.url)
+
+    def anchor(self, node: Node) -> Member | None:
+        """The first member that carries data, when it is a value of a field that every record has."""
+        if sole(node) is not None:
+            return None
+        for member in node.ordered():
+            if not all(map(is_fixed, member.items)):
+                item = member.items[0]
+                sure = not member.many and isinstance(item, Leaf) and self.is_sure(item.rule)
+                return member if sure else None
+        return None
+
+    def anchored(self, node: Node, first: Member, frame: Frame, opening: bytes) -> list[Piece]:
+        """An object that is always there, its sure member in front."""
+        pieces: list[Piece] = [(frame.head + opening, "")]
+        cut = member_frame(first.name).cut()
+        for member in [first, *(other for other in node.ordered() if other is not first)]:
+            inner = cut if member is first and not node.url else member_frame(member.name)
+            if member.many:
+                pieces += self.array(member.items, inner)
+            else:
+                pieces += [piece for item in member.items for piece in self.item(item, inner)]
+        return [*pieces, (b"}" + frame.tail, "")]
 
     def data(self, node: Node, var: str) -> dict[str, str]:
         """Put the members that carry data into `var`; return, by name, lists that constants are to be added to."""
@@ -151,16 +183,27 @@ class Writer(Values):
                 late += self.framed([(lists[member.name], ""), *self.items(fixed)], member_frame(member.name))
         return late
 
+    def sure(self, items: list[Leaf | Loop | Node], frame: Frame) -> list[Piece]:
+        """A list that is never empty, for its first item is always there."""
+        first = self.item(items[0], Frame(b""))
+        return [(frame.head + b"[", ""), *first, *self.items(items[1:]), (b"]" + frame.tail, "")]
+
     def items(self, items: list[Leaf | Loop | Node]) -> list[Piece]:
         return [piece for item in items for piece in self.item(item, Frame(b","))]
 
     def array(self, items: list[Leaf | Loop | Node], frame: Frame) -> list[Piece]:
         if len(items) == 1 and not isinstance(items[0], Loop) and not is_fixed(items[0]):
             return self.item(items[0], frame.around(b"[", b"]"))
+        if isinstance(items[0], Leaf) and self.is_sure(items[0].rule):
+            return self.sure(items, frame)
         return self.framed(self.items(items), frame)
 
     def framed(self, pieces: list[Piece], frame: Frame) -> list[Piece]:
         """A list in its brackets, or nothing when it is empty."""
+        pieces = merged(pieces)
+        if pieces and isinstance(pieces[0][0], bytes):  # a constant: there is always something in the list
+            constant = frame.head + b"[" + pieces[0][0][1:]
+            return [(constant, pieces[0][1]), *pieces[1:], (b"]" + frame.tail, "")]
         if len(pieces) == 1 and isinstance(pieces[0][0], str) and pieces[0][0].isidentifier():
             var = pieces[0][0]
         else:
@@ -197,9 +240,10 @@ class Writer(Values):
             source.line(f"{var} = []")
         place = self.hold()
         self.gets.append(source.fresh("g"))
-        self.scopes.append(Scope(source.fresh("item")))
+        self.scopes.append(Scope(source.fresh("item"), self.always.get(rule.child, frozenset())))
         with source.block(""):
             source.lines.pop()
+            check = self.hold()
             if self.tells:
                 source.line(f"{self.gets[-1]} = item.get")
             with self.guarded(rule.keep):
@@ -209,6 +253,7 @@ class Writer(Values):
                     source.line("break")
         self.gets.pop()
         scope = self.scopes.pop()
+        self.fill(check, scope.demand)
         if not rule.first:
             source.line(f"{var} = join({var})")
         if self.tells or not scope.names:
@@ -226,7 +271,7 @@ class Writer(Values):
     def items_table(self, loop: Loop, few: tuple[str, ...], frame: Frame) -> Items:
         """Where the values of items are few, so are the items: they are looked up whole, and rendered by a function."""
         source = Source()
-        writer = Writer(source, self.hiding, tells=True)
+        writer = Writer(source, self.hiding, {}, tells=True)
         name = f"{loop.rule.child}_item"
         with source.block(f"def {name}(g, issues):"):
             writer.hidden(id(loop.rule))
@@ -234,12 +279,14 @@ class Writer(Values):
         return Items(few, source.compile(name, f"{loop.rule.at} item to bytes"))
 
     def hold(self) -> int:
-        """Keep a line free, to be filled when it is known what it must say."""
+        """Keep a line free, to be filled when it is known what it must say; the later ones first."""
         self.source.line("...")
         return len(self.source.lines) - 1
 
     def fill(self, place: int, text: str) -> None:
         self.source.lines[place] = self.source.lines[place].replace("...", text)
+        if not text:
+            del self.source.lines[place]
 
     def joined(self, target: str, pieces: list[Piece]) -> None:
         """Write `target` and the concatenation of the pieces: `o1 =`, `return` or `a1.append`."""

@@ -205,11 +205,7 @@ class Writer:
             case Coded():
                 self.coded(rule, assign, assign_extra)
             case Identify():
-                call = bind("identifier_json", identifier_json)
-                chosen = self.read(rule.system_field) if rule.system_field else "None"
-                giver = self.read(rule.assigner_field) if rule.assigner_field else "None"
-                with self.source.block(f"if (v := {self.read(rule.field)}) is not None:"):
-                    line(assign(f"{call}({bind('rule', rule)}, v, {chosen}, {giver})"), rule.at)
+                self.identify(rule, assign)
             case Logical():
                 made = f"{{'type': {rule.to!r}, 'identifier': {{'system': {rule.system.uri!r}, 'value': v}}}}"
                 with self.source.block(f"if (v := {self.read(rule.field)}) is not None:"):
@@ -222,6 +218,23 @@ class Writer:
                 raise AssertionError("lists are loops, not values")
             case _:
                 assert_never(rule)
+
+    def identify(self, rule: Identify, assign: Callable[[str], str]) -> None:
+        """An identifier of a fixed system is written in place, others by a function."""
+        giver = self.read(rule.assigner_field) if rule.assigner_field else "None"
+        with self.source.block(f"if (v := {self.read(rule.field)}) is not None:"):
+            if rule.system is None or rule.system_field:
+                call = f"{self.source.bind('identifier_json', identifier_json)}({self.source.bind('rule', rule)}"
+                chosen = self.read(rule.system_field) if rule.system_field else "None"
+                self.source.line(assign(f"{call}, v, {chosen}, {giver})"), rule.at)
+                return
+            plain = f"'system': {rule.system.uri!r}, 'value': v"
+            if rule.assigner_system is None:
+                self.source.line(assign(f"{{{plain}}}"), rule.at)
+                return
+            given = f"{{'identifier': {{'system': {rule.assigner_system.uri!r}, 'value': x}}}}"
+            made = f"{{{plain}, 'assigner': {given}}} if (x := {giver}) is not None else {{{plain}}}"
+            self.source.line(assign(made), rule.at)
 
     def copy(self, rule: Copy, assign: Callable[[str], str]) -> None:
         reads = [self.read(name) for name in rule.fields]
@@ -240,10 +253,12 @@ class Writer:
 
     def usual(self, rule: Copy) -> tuple[str, str]:
         """The test that a value v has an ordinary FHIR form, and that form; ("", "") when there is none."""
-        if rule.suffix:
-            return "", ""
+        if rule.codec == "integer" and rule.suffix:
+            return "0 <= v < 2147483648", f"f'{{v}}{rule.suffix}'"
         if rule.codec == "integer":
             return USUAL_INTEGERS.get(rule.datatype, ""), "v"
+        if rule.suffix:
+            return "", ""
         if rule.codec == "dateTime":  # local time in an hour that was met before
             offsets = self.source.bind("offsets", OFFSETS)
             return f"len(v) == 19 and (x := {offsets}.get(v[:13])) is not None", "v + x"

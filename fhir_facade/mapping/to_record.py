@@ -6,7 +6,7 @@ reads the resource instead: what it finds is verified by rendering it again, so 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from fhir_facade.contracts import Resource
@@ -15,16 +15,14 @@ from fhir_facade.mapping.ir import (
     Coded,
     Condition,
     Constant,
-    Copy,
     Derive,
     Each,
-    Logical,
     MappingRules,
-    Refer,
     Rule,
 )  # fmt: skip
 from fhir_facade.mapping.kinds import Kind
-from fhir_facade.mapping.read_values import LOCAL_HOURS, UNREAD, Fields, Resolve, is_choice, plain
+from fhir_facade.mapping.read_values import DAYS, LOCAL_HOURS, UNREAD, Fields, Resolve, plain
+from fhir_facade.mapping.record_values import Unusual, Values
 from fhir_facade.mapping.row_facts import (
     distinct,
     head_of,
@@ -35,50 +33,40 @@ from fhir_facade.mapping.row_facts import (
     shared_fields,
     system_of_row,
 )
-from fhir_facade.mapping.take import Found, Taking, agreement, combined, every, inbound, is_whole, read
+from fhir_facade.mapping.take import Found, Taking, agreement, combined, every, inbound, is_whole
 from fhir_facade.mapping.tree import Leaf, Loop, Member, Node, build
-from fhir_facade.outcome import Issue
 
 Backward = Callable[[Resource, Resolve], Fields | None]
-
-KEPT = 10_000
-"""Most values remembered for one row; codes are few, but what a client sends is not."""
-
-
-class Unusual(Exception):
-    """The resource is not of the form that our engines write."""
 
 
 def compile_to_record(mapping: MappingRules, kind: Kind) -> Backward:
     """Return `f(resource, resolve) -> fields or None`; its source is kept under the mapping's name for tracebacks."""
     rules = inbound(mapping.rules)
-    name = f"{mapping.resource_type.lower()}_to_{kind.name}"
-    writer = Writer(Source(), kind, rules)
+    writer = Writer(Source(), kind, rules, set())
+    found = _write(mapping, writer)
+    while writer.unordered:  # rows were met in another order than they stand: their ranks are needed after all
+        writer = Writer(Source(), kind, rules, writer.ranked | writer.unordered)
+        found = _write(mapping, writer)
+    return found
+
+
+def _write(mapping: MappingRules, writer: Writer) -> Backward:
+    name = f"{mapping.resource_type.lower()}_to_{writer.kind.name}"
     source = writer.source
     with source.block(f"def {name}(resource, resolve):"):
         with source.block("try:"):
             source.line("out, best, lists = {}, {}, {}")
-            writer.object(build(rules, mapping.resource_type), "resource")
+            writer.object(build(writer.rules, mapping.resource_type), "resource")
             writer.guarded_rows()
             writer.finish()
         with source.block("except (KeyError, TypeError, AttributeError, IndexError, ValueError, Unusual):"):
             source.line("return None")
-    source.names |= {"Unusual": Unusual, "UNREAD": UNREAD, "plain": plain, "local_hours": LOCAL_HOURS}
+    source.names |= {"Unusual": Unusual, "UNREAD": UNREAD, "plain": plain, "local_hours": LOCAL_HOURS, "days": DAYS}
     return source.compile(name, f"{mapping.name} to record")
 
 
-class Writer:
-    """Writes the lines that read one object after another. Rows whose field has other rows too offer what they found;
-    the best offer wins, as in take.py: a code that was there before one that was chosen, then the order of rows."""
-
-    def __init__(self, source: Source, kind: Kind, rules: tuple[Rule, ...]) -> None:
-        self.source, self.kind = source, kind
-        self.order = {id(rule): place for place, rule in enumerate(every(rules))}
-        self.shared = shared_fields(rules)
-        self.out, self.best = "out", "best"
-        self.fields: Mapping[str, Any] | None = None  # inside a list: the fields of its items
-        self.late: list[tuple[Rule, str, str]] = []
-        self.children: dict[str, list[Each]] = {}
+class Writer(Values):
+    """Writes the lines that read one object after another."""
 
     # ── objects ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -150,8 +138,15 @@ class Writer:
             by = self.source.fresh("by")
             line(f"{by} = {{}}")
             with block(f"for e in {var} or ():"):
-                codings = "e['coding'][0]['system']" if is_concept(items[0]) else "e['system']"
-                with block(f"if {by}.setdefault({codings}, e) is not e:"):
+                if is_concept(items[0]):
+                    line("cs = e['coding']")
+                    systems = frozenset(system_of_row(item.rule) for item in items if isinstance(item, Leaf))
+                    with block("if len(cs) > 1:"):
+                        line(
+                            f"{self.source.bind('one_speaks', one_speaks)}(cs, {self.source.bind('systems', systems)})"
+                        )
+                system = "cs[0]['system']" if is_concept(items[0]) else "e['system']"
+                with block(f"if {by}.setdefault({system}, e) is not e:"):
                     line("raise Unusual")
             for item in items:
                 if isinstance(item, Leaf):
@@ -217,8 +212,9 @@ class Writer:
             return
         items, item = self.source.fresh("items"), self.source.fresh("item")
         line(f"{items} = []", rule.at)
-        outer = self.out, self.shared, self.fields, self.best
+        outer = self.out, self.shared, self.fields, self.best, self.said
         self.out, self.shared, self.best = item, shared_fields(rule.rules), self.source.fresh("best")
+        self.said = {}
         self.fields = self.kind.children[rule.child].fields
         with self.source.block(f"for e in {var}:"):
             line(f"{item} = {{}}")
@@ -233,7 +229,7 @@ class Writer:
             with self.source.block(f"if not {item}:"):
                 line("raise Unusual")
             line(f"{items}.append({item})")
-        self.out, self.shared, self.fields, self.best = outer
+        self.out, self.shared, self.fields, self.best, self.said = outer
         line(f"lists[{self.order[id(rule)]}] = {items}")
 
     def finish(self) -> None:
@@ -270,112 +266,15 @@ class Writer:
             self.source.line("raise Unusual")
             return
         for rule in rules_in(member):
+            self.unordered |= self.shared.intersection(said_by(rule)) - self.ranked
             if isinstance(rule, Each) and not rule.records:
                 known = self.children.setdefault(rule.child, [])
                 if all(each is not rule for each in known):
                     known.append(rule)
         self.source.line(f"{self.source.bind('odd', odd)}({var}, resolve, out, best, lists)")
 
-    # ── values ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def value(self, rule: Rule, var: str, companion: str) -> None:
-        """Read one value and put what it says into the record."""
-        line, block = self.source.line, self.source.block
-        if not var.isidentifier():
-            held = self.source.fresh("v")
-            line(f"{held} = {var}")
-            var = held
-        match rule:
-            case Copy(codec="dateTime", fields=(_,)):
-                with block(f"if {var} is not None:", rule.at):
-                    line(f"h = local_hours[{var}[:13] + {var}[19:]] if len({var}) == 25 else ''")
-                    line(f"x = h + {var}[13:19] if h and {var}[10] == 'T' else plain('dateTime', {var})")
-                    self.put_read(rule.fields[0], rule)
-            case Copy(fields=(_,), suffix=""):
-                with block(f"if {var} is not None:", rule.at):
-                    if rule.codec == "text":
-                        line(f"x = {var} if {var}.__class__ is str else UNREAD")
-                    else:
-                        line(f"x = plain({rule.codec!r}, {var})")
-                    self.put_read(rule.fields[0], rule)
-            case Logical():
-                with block(f"if {var} is not None:", rule.at):
-                    line(f"x = {var}['identifier']")
-                    with block(f"if x['system'] != {rule.system.uri!r} or {var}['type'] != {rule.to!r}:"):
-                        line("raise Unusual")
-                    line("x = x['value']")
-                    line("x = x if x.__class__ is str else UNREAD")
-                    self.put_read(rule.field, rule)
-            case _:
-                self.answer(rule, var, companion)
-
-    def put_read(self, field: str, rule: Rule) -> None:
-        with self.source.block("if x is UNREAD:"):
-            self.source.line("raise Unusual")
-        self.put(field, "x", str((0, self.order[id(rule)])))
-
-    def put(self, field: str, value: str, rank: str) -> None:
-        if field in self.shared:
-            with self.source.block(f"if {field!r} not in {self.best} or {rank} < {self.best}[{field!r}]:"):
-                self.source.line(f"{self.out}[{field!r}], {self.best}[{field!r}] = {value}, {rank}")
-        else:
-            self.source.line(f"{self.out}[{field!r}] = {value}")
-
-    def answer(self, rule: Rule, var: str, companion: str) -> None:
-        """A row that may say several fields: what it reads is remembered where values are few."""
-        reader = self.source.bind("reads", Answers(rule, self.kind, self.fields))
-        key, few = self.memo(rule, var, companion)
-        test = f"{var} is not None" if companion == "None" else f"{var} is not None or {companion} is not None"
-        with self.source.block(f"if {test}:", rule.at):
-            if few:
-                self.source.line(f"x = {reader}.get({key})")
-                with self.source.block("if x is None:"):
-                    self.source.line(f"x = {reader}.told({key}, {var}, {companion}, resolve)")
-            else:
-                self.source.line(f"x = {reader}.told(None, {var}, {companion}, resolve)")
-            self.put_all(rule)
-
-    def put_all(self, rule: Rule) -> None:
-        names = said_by(rule)
-        order = self.order[id(rule)]
-        if not any(name in self.shared for name in names):
-            self.source.line(f"{self.out}.update(x[0])")
-            return
-        with self.source.block("for f, w in x[0].items():"):
-            self.source.line(f"rank = (x[1], {order})")
-            with self.source.block(f"if f not in {self.best} or rank < {self.best}[f]:"):
-                self.source.line(f"{self.out}[f], {self.best}[f] = w, rank")
-
-    def memo(self, rule: Rule, var: str, companion: str) -> tuple[str, bool]:
-        """The key under which a row's answer is remembered."""
-        if isinstance(rule, Refer):
-            return f"{var}['reference']", True
-        if not isinstance(rule, Coded) or companion != "None":
-            return "None", False
-        if rule.shape == "Coding":
-            return f"({var}['system'], {var}['code'], {var}.get('version'))", True
-        if rule.shape == "CodeableConcept":
-            return f"tuple([(c['system'], c['code'], c.get('version')) for c in {var}['coding']])", True
-        return var, True
-
-
-class Answers(dict[Any, tuple[Fields, int]]):
-    """What one row reads, by value: the fields (`only` those of a list's items), and whether they were chosen."""
-
-    def __init__(self, rule: Rule, kind: Kind, only: Mapping[str, Any] | None) -> None:
-        super().__init__()
-        self.rule, self.kind, self.only = rule, kind, only
-
-    def told(self, key: Any, value: Any, companion: Any, resolve: Resolve) -> tuple[Fields, int]:
-        answer = read(self.rule, value, companion, self.kind, resolve)
-        if answer is None or isinstance(answer, Issue):
-            raise Unusual
-        only = self.only
-        fields = {name: held for name, held in answer.items() if held is not None and (only is None or name in only)}
-        found = fields, int(isinstance(self.rule, Coded) and is_choice(self.rule, answer, value))
-        resolved = isinstance(self.rule, Refer) and "." not in key  # it may be a hash, which only a store can read
-        if key is not None and not resolved:
-            if len(self) >= KEPT:
-                self.clear()
-            self[key] = found
-        return found
+def one_speaks(codings: list[Any], systems: frozenset[str]) -> None:
+    """Raise Unusual when a coding behind the first is one that rows of the same list may read."""
+    if any(coding.get("system") in systems for coding in codings[1:]):
+        raise Unusual
