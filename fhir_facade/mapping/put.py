@@ -117,10 +117,10 @@ class Putting:
         return self.kind.own_lists()
 
     def stripped(self, base: Record) -> Record:
-        """A copy of a stored record without its derived entries; lists that have none are shared."""
+        """A copy of a stored record without its derived entries; lists that have none, and other records, are shared."""
         out = {name: value for name, value in base.items() if name[0] != "$"}
         for child in self.kind.children.values():
-            if (child.links or child.records) and out.get(child.name):
+            if child.links and not child.records and out.get(child.name):
                 out[child.name] = [without_derived(item) for item in out[child.name]]
         return out
 
