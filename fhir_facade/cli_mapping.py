@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -312,4 +313,5 @@ def new_mapping(
             except FileExistsError:
                 raise stop(FAILED, f"{output}: there is a file already; it is not overwritten") from None
     if draft.findings:
-        raise stop(FOUND, "\n".join(map(str, draft.findings)))
+        shown = (replace(each, file=str(output)) if output else each for each in draft.findings)
+        raise stop(FOUND, "\n".join(map(str, shown)))

@@ -16,7 +16,7 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 class Settings(BaseSettings):
     """Frozen; the page secret is masked when printed."""
 
-    model_config = SettingsConfigDict(env_prefix="FHIR_FACADE_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix="FHIR_FACADE_", env_ignore_empty=True, frozen=True, extra="forbid")
 
     database: Path = Field(default=Path("fhir-facade.db"), description="The SQLite file that holds the records.")
     mappings: Path = Field(

@@ -142,7 +142,7 @@ def _rewritten(example: Example, part: str, mapping: CompiledMapping, old: Any, 
     elif places:
         write_json(example.file(part), value)
     if places:
-        yield Rewritten(example.file(part), places, gone=value is None)
+        yield Rewritten(example.file(part), () if old is None else places, gone=value is None)
 
 
 def as_stored(kinds: Kinds, kind: Kind, record: Record) -> Record:

@@ -117,7 +117,7 @@ class Putting:
         return self.kind.own_lists()
 
     def stripped(self, base: Record) -> Record:
-        """A copy of a stored record without its derived entries; lists that have none, and other records, are shared."""
+        """A copy of a stored record without its derived entries; lists without any, and other records, are shared."""
         out = {name: value for name, value in base.items() if name[0] != "$"}
         for child in self.kind.children.values():
             if child.links and not child.records and out.get(child.name):
@@ -271,7 +271,7 @@ class Putting:
             reasons = [
                 Issue(reason.code, fhirpath(root, place), reason.facts) for place, reason in claims.reasons.items()
             ]
-            told = [*faults, *reasons]
+            told = [*(fault for fault in faults if not is_told(fault, reasons)), *reasons]
             refused = tuple(Element(issue.at, "refused", issue.code, issue.facts) for issue in told)
             return Written(None, None, refused, tuple(told))
         issues = [refusal(claims, fhirpath(root, place), place, *pair) for place, *pair in comparison.refused]
@@ -291,6 +291,14 @@ class Putting:
         elements += [Element(fhirpath(root, place), "accepted") for place in sorted(claims.taken - beside, key=str)]
         kept = patch if patch and policy == "keep" else None
         return Written(None if failed else record, None if failed else kept, tuple(elements), tuple(issues))
+
+
+def is_told(fault: Issue, reasons: list[Issue]) -> bool:
+    """Whether a field lacks only because an element that says it was refused, which is told already."""
+    beginnings = (f"{fault.at}.", f"{fault.at}[")
+    return fault.code == "element-needed" and any(
+        reason.at == fault.at or reason.at.startswith(beginnings) for reason in reasons
+    )
 
 
 def holds_all(rule: Rule, record: Record) -> bool:

@@ -66,6 +66,11 @@ class Object:
         demands = self.demands or {}
         return demands.get(f"{self.where}.{name}", demands.get(f"{self.where}.{last}" if last.endswith("[x]") else ""))
 
+    def named(self, name: str) -> str:
+        """The path of a child as R4 defines it: occurrence[x], whatever its type."""
+        element = definitions().element(f"{self.where}.{name}")
+        return element.path if element and element.path.endswith("[x]") else f"{self.where}.{name}"
+
     def why(self, name: str) -> str:
         """What a finding says at its end: who asks."""
         return self._demand(name) or ""
@@ -92,7 +97,7 @@ def _walk(here: Object, kind: Kind, kinds: Kinds) -> Iterator[Finding]:
         if spoken_of(name, here.lost):
             continue
         if not own:
-            yield finding(here.at, f"required element {here.where}.{name} is made by no row{here.why(name)}")
+            yield finding(here.at, f"required element {here.named(name)} is made by no row{here.why(name)}")
         elif not any(_made(rule, here.always) for rule in own) and not (here.nested and _alone(own, here.rules)):
             names = ", ".join(sorted({field for rule in own for field in fields_of(rule)})) or "a guard"
             said = f"required element {here.where}.{name} may be missing: {names} can be absent{here.why(name)}"
