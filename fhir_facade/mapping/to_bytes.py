@@ -137,10 +137,21 @@ class Writer(Values):
             return None
         for member in node.ordered():
             if not all(map(is_fixed, member.items)):
-                item = member.items[0]
-                sure = not member.many and isinstance(item, Leaf) and self.is_sure(item.rule)
-                return member if sure else None
+                return member if not member.many and self.is_certain(member.items[0]) else None
         return None
+
+    def is_certain(self, item: Leaf | Loop | Node) -> bool:
+        """Whether an item is always there: a sure value, or an object that begins with one."""
+        match item:
+            case Leaf():
+                return self.is_sure(item.rule)
+            case Node():
+                alone = sole(item)
+                if alone is None:
+                    return self.anchor(item) is not None
+                return not is_fixed(alone[0].items[0]) and self.is_certain(alone[0].items[0])
+            case Loop():
+                return False
 
     def anchored(self, node: Node, first: Member, frame: Frame, opening: bytes) -> list[Piece]:
         """An object that is always there, its sure member in front."""
@@ -194,7 +205,7 @@ class Writer(Values):
     def array(self, items: list[Leaf | Loop | Node], frame: Frame) -> list[Piece]:
         if len(items) == 1 and not isinstance(items[0], Loop) and not is_fixed(items[0]):
             return self.item(items[0], frame.around(b"[", b"]"))
-        if isinstance(items[0], Leaf) and self.is_sure(items[0].rule):
+        if self.is_certain(items[0]):
             return self.sure(items, frame)
         return self.framed(self.items(items), frame)
 
