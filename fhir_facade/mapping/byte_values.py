@@ -52,6 +52,7 @@ class Values:
         source.names |= {"dumps": orjson.dumps, "join": b"".join, "has_issues": has_issues}
         self.gets = ["g"]  # in the telling function: what reads the record, and inside loops the item
         self.scopes = [Scope("r", always.get("", frozenset()))]  # in the fast one
+        self.present_now: set[str] = set()  # variables that were just found not to be None
         self.lists: dict[str, tuple[str, ...]] = {}  # which fields of list items are read
 
     def hidden(self, scope: int) -> None:
@@ -92,6 +93,20 @@ class Values:
                 return False
         return not rule.when and self.demands(name)
 
+    def decides(self, rule: Rule) -> str:
+        """The variable whose being None is all that keeps a row from writing something."""
+        match rule:
+            case Copy(fields=(name,)) | Logical(field=name) | Coded(field=name, code_map=None, system_field=""):
+                sole_field = not isinstance(rule, Coded) or (rule.shape != "code" and not rule.version_field)
+            case Refer():
+                name, sole_field = "$" + rule.link, True
+            case _:
+                return ""
+        return "" if rule.when or name.startswith("^") or not sole_field else self.read(name)
+
+    def is_present(self, variable: str) -> bool:
+        return variable in self.present_now or variable in self.scopes[-1].demanded
+
     def demands(self, field: str) -> bool:
         """Whether every stored record has a field; one without it is left to the slow way then."""
         if self.tells or field not in self.scopes[-1].always:
@@ -104,7 +119,7 @@ class Values:
         name = self.source.bind("known" if table.kept else "odd", table)
         if self.tells:
             return f"{name}.told({key}, issues)"
-        if not key.isidentifier() or not table.kept or key in self.scopes[-1].demanded:
+        if not key.isidentifier() or not table.kept or self.is_present(key):
             return f"{name}[{key}]"
         return f"{EMPTY} if {key} is None else {name}[{key}]"
 
@@ -159,7 +174,7 @@ class Values:
 
     def present(self, read: str, text: Callable[[str], str], rule: Rule) -> Piece:
         """The expression of a value that may be absent."""
-        if read in self.scopes[-1].demanded:
+        if self.is_present(read):
             return text(read), rule.at
         if read.isidentifier():
             return f"{EMPTY} if {read} is None else {text(read)}", rule.at

@@ -119,6 +119,11 @@ class Writer(Values):
             head = member_frame(member.name).head[0 if node.url else 1 :]
             wide = frame.around(opening + head, constants + b"}")
             return self.array(member.items, wide) if member.many else self.item(member.items[0], wide)
+        members = node.ordered()
+        if not node.url and not any(member.many for member in members):
+            parts = [(item, member_frame(member.name)) for member in members for item in member.items]
+            if pair := self.pair(parts, frame.head + opening, b"}" + frame.tail):
+                return pair
         var = self.source.fresh("o")
         lists = self.data(node, var)
         late = self.constants(node, lists) if not lists else []
@@ -199,6 +204,40 @@ class Writer(Values):
         first = self.item(items[0], Frame(b""))
         return [(frame.head + b"[", ""), *first, *self.items(items[1:]), (b"]" + frame.tail, "")]
 
+    def pair(self, parts: list[tuple[Leaf | Loop | Node, Frame]], opening: bytes, closing: bytes) -> list[Piece]:
+        """Two values that may each be absent, with what stands around them: told apart before anything is written."""
+        tests = [self.may_lack(item) for item, _ in parts]
+        if len(parts) != 2 or not all(tests):
+            return []
+        (one, one_frame), (other, other_frame) = parts
+
+        def written(item: Leaf | Loop | Node, frame: Frame) -> str:
+            pieces = self.item(item, frame)
+            return " + ".join(f"({text})" if isinstance(text, str) else repr(text) for text, _ in pieces)
+
+        self.present_now |= set(tests)
+        first = written(one, Frame(opening + one_frame.head[1:], one_frame.tail))
+        second = written(other, Frame(other_frame.head, other_frame.tail + closing))
+        alone = written(other, Frame(opening + other_frame.head[1:], other_frame.tail + closing))
+        self.present_now -= set(tests)
+        both = f"{first} + ({closing!r} if {tests[1]} is None else {second})"
+        neither = f"{EMPTY} if {tests[1]} is None else {alone}"
+        return [(f"({neither}) if {tests[0]} is None else {both}", self.place_of(one))]
+
+    def may_lack(self, item: Leaf | Loop | Node) -> str:
+        """The variable that decides whether an item is there, if one does; it must not be told of in other ways."""
+        if self.tells or isinstance(item, Loop):
+            return ""
+        if isinstance(item, Leaf):
+            return self.decides(item.rule)
+        alone = sole(item)
+        return "" if alone is None or is_fixed(alone[0].items[0]) else self.may_lack(alone[0].items[0])
+
+    def place_of(self, item: Leaf | Loop | Node) -> str:
+        while isinstance(item, Node):
+            item = next(member for member in item.ordered() if not is_fixed(member.items[0])).items[0]
+        return item.rule.at
+
     def items(self, items: list[Leaf | Loop | Node]) -> list[Piece]:
         return [piece for item in items for piece in self.item(item, Frame(b","))]
 
@@ -207,6 +246,8 @@ class Writer(Values):
             return self.item(items[0], frame.around(b"[", b"]"))
         if self.is_certain(items[0]):
             return self.sure(items, frame)
+        if pair := self.pair([(item, Frame(b",")) for item in items], frame.head + b"[", b"]" + frame.tail):
+            return pair
         return self.framed(self.items(items), frame)
 
     def framed(self, pieces: list[Piece], frame: Frame) -> list[Piece]:
