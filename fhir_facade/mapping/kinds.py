@@ -130,7 +130,10 @@ class Kinds:
 
     def complete(self, kind: Kind, record: Record) -> Record:
         """Return a copy with "$key" and "$<reference>" filled in, in the record and in every list inside it."""
-        whole = dict(record)
+        return self.completed(kind, dict(record))
+
+    def completed(self, kind: Kind, whole: Record) -> Record:
+        """The same with the record itself, which is nobody else's; its lists are made anew."""
         add_keys(whole, kind.key, kind.links, None)
         for child in kind.children.values():
             items = whole.get(child.name) or []

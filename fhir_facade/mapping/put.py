@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from fhir_facade.contracts import Record, Resource
 from fhir_facade.mapping.codecs import OFFSETS, holds
-from fhir_facade.mapping.compare import Comparison, Patch, bare, fhirpath, normalised, same_value
+from fhir_facade.mapping.compare import SERVERS_OWN, Comparison, Patch, bare, fhirpath, normalised, same_value
 from fhir_facade.mapping.field_values import PlainTests, Unfit, check
 from fhir_facade.mapping.ir import Coded, Copy, Each, Logical, MappingRules, Rule
 from fhir_facade.mapping.kinds import ChildList, Field, Kind, Kinds
@@ -86,7 +86,12 @@ class Putting:
     def given(self, record: Record) -> Resource:
         """What the record gives back once it is stored, when it has a version as every stored record."""
         stored = {**record, self.kind.version: 1, self.kind.changed: "2000-01-01T00:00:00Z"}
-        return bare(self.to_fhir(self.kinds.complete(self.kind, stored), []))
+        given = self.to_fhir(self.kinds.completed(self.kind, stored), [])
+        meta = given.get("meta")
+        if meta is not None and all(name in SERVERS_OWN for name in meta):
+            del given["meta"]
+            return given
+        return bare(given)
 
     def record(self, found: Fields, base: Record | None) -> tuple[Record, list[Rule]]:
         """The record of what was found, and the rows whose default was used."""
