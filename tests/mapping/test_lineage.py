@@ -14,11 +14,15 @@ import pytest
 from fhir_facade.contracts import Record
 from fhir_facade.facade import Facade
 from fhir_facade.mapping.compare import fingerprint, merge
+from fhir_facade.mapping.findings import Finding
+from fhir_facade.mapping.golden_files import examples_folder, read_examples
+from fhir_facade.mapping.goldens import as_stored
 from fhir_facade.mapping.ir import Coded, Condition, Copy, Custom, Identify, MappingRules, Step, System
 from fhir_facade.mapping.lineage import Lineage, below, trace
 from fhir_facade.mapping.mapping_set import CompiledMapping, MappingSet
 from fhir_facade.resources import data_root
 
+SHIPPED = data_root("mappings")
 Pairs = list[tuple[CompiledMapping, Record]]
 Traced = list[tuple[CompiledMapping, Record, list[Lineage]]]
 
@@ -61,6 +65,24 @@ def test_every_leaf_of_every_resource_has_one_entry_and_no_entry_is_beside(trace
         there = dict(leaf_paths(mapping.to_fhir(record, []), mapping.resource_type))
         assert {entry.path: entry.written for entry in entries} == there
         assert len(entries) == len(there)
+
+
+def test_every_leaf_of_every_golden_example_has_one_entry(mapping_set: MappingSet) -> None:
+    told: Counter[str] = Counter()
+    for name, mapping in mapping_set.mappings.items():
+        findings: list[Finding] = []
+        for example in read_examples(examples_folder(SHIPPED, mapping), findings):
+            if example.is_inbound:
+                continue
+            entries = mapping.explain(as_stored(mapping_set.kinds, mapping.kind, example.parts["epj"]))
+            leaves = list(leaf_paths(example.parts["fhir"], mapping.resource_type))
+            servers_own = {f"{mapping.resource_type}.meta.{each}" for each in ("versionId", "lastUpdated")}
+            found = [(each.path, each.written) for each in entries if each.path not in servers_own]
+            assert sorted(found, key=str) == sorted(leaves, key=str), example
+            told[name] += len(leaves)
+        assert findings == []
+    assert set(told) == set(mapping_set.mappings)
+    print(f"{sum(told.values())} leaves of golden examples")
 
 
 def test_the_value_of_every_entry_is_what_the_record_holds_in_its_field(traced: Traced) -> None:
