@@ -264,10 +264,12 @@ def location(item: dict[str, Any]) -> dict[str, Any]:
 def extensions(record: dict[str, Any]) -> list[dict[str, Any]]:
     """What NPR knows and FHIR has no element for."""
     get = record.get
-    out = [unit(item) for item in get("enheter") or ()]
     parts = [{"url": "stringIdentifier", "valueString": record["episodeID"]}]
-    out.append({"url": NPR_EPISODE, "extension": parts})
-    out.append({"url": f"{EXT}/oppholdsdel", "valueCode": record["oppholdsdel"]})
+    out: list[dict[str, Any]] = [
+        {"url": NPR_EPISODE, "extension": parts},
+        {"url": f"{EXT}/oppholdsdel", "valueCode": record["oppholdsdel"]},
+    ]
+    out += [unit(item) for item in get("enheter") or ()]
     for name, url, number in CODED:
         if (code := get(name)) is not None:
             out.append({"url": url, "valueCoding": coding(number, code)})

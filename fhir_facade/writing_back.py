@@ -6,7 +6,6 @@ The record and what no row took of the resource are stored together or not at al
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -47,7 +46,7 @@ def write_back(
             writer.merge(mapping.kind, [stored], now)
     except Refused as refused:
         return Written(None, None, (), refused.issues)
-    return replace(written, record=stored)
+    return written._replace(record=stored)
 
 
 def mapping_for(mapping_set: MappingSet, resource: Resource) -> CompiledMapping:

@@ -36,9 +36,13 @@ def bare(resource: Resource) -> Resource:
     meta = resource.get("meta")
     if not isinstance(meta, dict):
         return resource
+    out = dict(resource)
     kept = {name: value for name, value in meta.items() if name not in SERVERS_OWN}
-    out = {name: value for name, value in resource.items() if name != "meta"}
-    return {**out, "meta": kept} if kept else out
+    if kept:
+        out["meta"] = kept
+    else:
+        del out["meta"]
+    return out
 
 
 def normalised(value: Any, systems: Mapping[str, str], base: str = "") -> Any:

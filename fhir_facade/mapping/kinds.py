@@ -156,9 +156,12 @@ def add_keys(record: Record, key: tuple[str, ...], links: Mapping[str, Link], pa
     """Put the derived "$" entries of one record or child item in place."""
     get = record.get
     if key:
-        record["$key"] = key_text([get(name) for name in key])
+        record["$key"] = key_text(list(map(get, key)))
     for link in links.values():
-        parts = [get(name) if parent is None else _look_up(name, record, parent) for name in link.fields]
+        if parent is None:
+            parts = list(map(get, link.fields))
+        else:
+            parts = [_look_up(name, record, parent) for name in link.fields]
         record["$" + link.name] = None if parts[-1] is None else key_text(parts)
 
 

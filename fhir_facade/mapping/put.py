@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from fhir_facade.contracts import Record, Resource
 from fhir_facade.mapping.codecs import OFFSETS, holds
@@ -39,8 +39,7 @@ class Element:
     facts: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(NamedTuple):
     """A resource put into a record. `record` is None when it was refused; `remainder` belongs beside it."""
 
     record: Record | None
