@@ -158,7 +158,7 @@ def test_a_list_item_is_known_by_its_place_in_the_record_though_others_are_not_s
     entries = Facade().explain("opphold", STAY | {"enheter": units})
     provider = one(entries, "Encounter.serviceProvider.reference")
     assert (provider.field, provider.value, provider.status) == ("enheter[1].enhetID", "B", "mapped")
-    url = one(entries, "Encounter.extension[0].url")
+    url = one(entries, "Encounter.extension[2].url")
     assert (url.field, url.kind, url.status) == ("", "list", "constant")
 
 
