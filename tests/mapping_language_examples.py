@@ -19,7 +19,8 @@ from fhir_facade.mapping.compare import bare, merge, normalised, same_value
 from fhir_facade.mapping.goldens import own_entries
 from fhir_facade.mapping.json_paths import ABSENT, differences
 from fhir_facade.mapping.mapping_set import CompiledMapping, MappingSet, load_mapping_set
-from fhir_facade.mapping.put import Written
+from fhir_facade.mapping.put import Written, resolver
+from fhir_facade.mapping.take import take
 from fhir_facade.outcome import Issue
 from fhir_facade.resources import data_root
 
@@ -230,6 +231,15 @@ def judge(mapping: CompiledMapping) -> CompiledMapping:
     putting = replace(mapping.putting, to_fhir=mapping.interpret, reads=lambda resource, resolve: None)
     plain.__dict__["putting"] = putting
     return plain
+
+
+def read_twice(mapping: CompiledMapping, resource: Resource) -> bool:
+    """Whether the compiled reader reads a resource, which the interpreter then reads the same; else it gives up."""
+    find = resolver(mapping.kind, None, None)
+    quick = mapping.putting.reads(resource, find)
+    taken, _ = take(mapping.rules, mapping.kind, resource, find)
+    assert quick is None or fields(mapping, quick) == fields(mapping, taken)
+    return quick is not None
 
 
 def put(mapping: CompiledMapping, resource: Resource, base: Record | None) -> Written:

@@ -140,7 +140,7 @@ class Putting:
             name: rule
             for rule in self.rules.rules
             for name in said_by(rule)[:1]
-            if said.count(name) == 1 and rule.only != "from-fhir" and is_faithful(rule)
+            if said.count(name) == 1 and not rule.only and is_faithful(rule)
         }
 
     def shows(self, field: str, value: Any) -> bool:

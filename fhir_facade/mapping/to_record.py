@@ -56,7 +56,11 @@ def _write(mapping: MappingRules, writer: Writer) -> Backward:
     with source.block(f"def {name}(resource, resolve):"):
         with source.block("try:"):
             source.line("out, best, lists = {}, {}, {}")
+            place = len(source.lines)
             writer.object(build(writer.rules, mapping.resource_type), "resource")
+            absent = [held for _, *late in writer.late for held in late if held != "None"]
+            for each in absent:  # the object around a guarded row may not be there
+                source.lines.insert(place, f"        {each} = None")
             writer.guarded_rows()
             writer.finish()
         with source.block("except (KeyError, TypeError, AttributeError, IndexError, ValueError, Unusual):"):
@@ -107,9 +111,12 @@ class Writer(Values):
     def row(self, rule: Rule, var: str, companion: str) -> None:
         """Read one value now, or after the fields that its guard asks for."""
         if rule.when:
-            kept = self.source.fresh("late")
+            kept, beside = self.source.fresh("late"), companion
             self.source.line(f"{kept} = {var}")
-            self.late.append((rule, kept, companion))
+            if companion != "None":
+                beside = self.source.fresh("beside")
+                self.source.line(f"{beside} = {companion}")
+            self.late.append((rule, kept, beside))
         else:
             self.value(rule, var, companion)
 
