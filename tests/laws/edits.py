@@ -69,7 +69,7 @@ def one_edit(out: dict[str, Any], draw: random.Random, other: dict[str, Any]) ->
                 out[name][place] = copy.deepcopy(draw.choice(other[name]))
             else:
                 out[name] = copy.deepcopy(other[name])
-        case "delete":
+        case "delete" if spots:
             at, _ = draw.choice(spots)
             del into(out, at)[at[-1]]
             tidy(out)
@@ -79,7 +79,7 @@ def one_edit(out: dict[str, Any], draw: random.Random, other: dict[str, Any]) ->
         case "swap" if lists:
             draw.shuffle(draw.choice(lists))
         case "add":
-            at, value = draw.choice([spot for spot in spots if isinstance(spot[1], dict)])
+            at, value = draw.choice([spot for spot in spots if isinstance(spot[1], dict)] or [((), out)])
             extras = [("id", "e1"), ("extension", EXTRA[4][1]), ("display", "Vist"), ("text", "Tekst")]
             name, extra = draw.choice(extras)
             value.setdefault(name, copy.deepcopy(extra))
