@@ -95,6 +95,11 @@ ROWS: Rows = {
         "Refer to a resource that was read from this server.",
         "Vis til en ressurs som er lest fra denne tjeneren.",
     ),
+    "list-item-repeated": (
+        "error", "duplicate", 422,
+        "Two items of the list {list} have the same {fields}.", "To elementer i listen {list} har samme {fields}.",
+        "Send each item once.", "Send hvert element én gang.",
+    ),
     "value-hidden": (
         "warning", "business-rule", 200,
         "The record's value of {field} is not shown, because {guards} does not hold ({at}).",

@@ -227,8 +227,12 @@ class Putting:
         if doubtful := self.plain[""].doubtful(record, known):
             issues += self._field_faults(self.kind.fields, doubtful, record, self.kind.key)
         for child in self.own_lists:
-            tests = self.plain[child.name]
-            for item in record.get(child.name) or ():
+            tests, items = self.plain[child.name], record.get(child.name) or []
+            if len(items) > 1 and is_repeated(child.key, items):
+                at = next((f".{rule.path_text}" for rule in self.lists() if rule.child == child.name), "")
+                facts = {"list": child.name, "fields": ", ".join(child.key)}
+                issues.append(Issue("list-item-repeated", self.rules.resource_type + at, facts))
+            for item in items:
                 doubtful = tests.doubtful(item, {})
                 if doubtful and item not in map(without_derived, known.get(child.name) or ()):
                     issues += self._field_faults(child.fields, doubtful, item, ())
@@ -259,9 +263,8 @@ class Putting:
 
     def path_of(self, field: str) -> str:
         """Where in the resource a field is read from: the first row that carries it."""
-        for rule in every(inbound(self.rules.rules)):
-            carried = getattr(rule, "fields", None) or (getattr(rule, "field", ""), getattr(rule, "assigner_field", ""))
-            if field in carried or field in dict(getattr(rule, "parts", ())):
+        for rule in inbound(self.rules.rules):
+            if any(field in said_by(each) for each in every((rule,))):
                 return ".".join([self.rules.resource_type, *([rule.path_text] if rule.path else [])])
         return self.rules.resource_type
 
@@ -307,6 +310,13 @@ def is_told(fault: Issue, reasons: list[Issue]) -> bool:
 
 def holds_all(rule: Rule, record: Record) -> bool:
     return all(holds(test, record) for test in rule.when)
+
+
+def is_repeated(key: tuple[str, ...], items: list[Record]) -> bool:
+    """Whether two items of a list have the same key."""
+    keys = [tuple(map(item.get, key)) for item in items] if key else []
+    whole = [each for each in keys if None not in each]
+    return len(set(whole)) < len(whole)
 
 
 def is_edited(found: list[Fields] | None, stored: list[Record] | None) -> bool:

@@ -205,3 +205,14 @@ def test_a_long_key_is_found_behind_its_hash(stays: CompiledMapping) -> None:
     written = put(stays, sent, resolve=lambda kind, _: key if kind == "opphold" else None)
     assert written.record is not None and written.record["episodeID"] == "å" * 60
     assert put(stays, sent, long).record is not None
+
+
+def test_two_items_of_one_key_are_refused_before_a_store_sees_them(stays: CompiledMapping) -> None:
+    record = {**STAY, "tjenester": [{"tjenesteNr": 1, "startDatoTid": "2025-01-02T08:30:00"}]}
+    sent = view(stays, record)
+    extensions = sent["extension"]
+    extensions.append(copy.deepcopy(next(each for each in extensions if each["url"].endswith("/tjeneste"))))
+    for base in (None, record):
+        written = put(stays, sent, base)
+        assert written.record is None
+        assert told(written) == [("list-item-repeated", "Encounter.extension")]
