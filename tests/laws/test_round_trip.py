@@ -169,8 +169,10 @@ def test_create_of_any_record_gives_it_back_or_says_why(
     merged, orphans = merge(again(mapping_set, mapping, written.record), written.remainder or {})
     assert (canonical(merged), orphans) == (canonical(resource), 0)
     told = {issue.code for issue in issues}
-    if not told & {"value-not-usable", "value-hidden"} and not faulty(mapping, record) and not any(
-        issue.code == "code-not-mapped" and not kept_code(issue, resource) for issue in issues
+    if (
+        not told & {"value-not-usable", "value-hidden"}
+        and not faulty(mapping, record)
+        and not any(issue.code == "code-not-mapped" and not kept_code(issue, resource) for issue in issues)
     ):
         assert shown(mapping, written.record) == shown(mapping, record)
 
