@@ -17,6 +17,7 @@ from fhir_facade import __version__
 from fhir_facade.cli_explain import explain
 from fhir_facade.cli_mapping import mapping_app
 from fhir_facade.cli_put import put
+from fhir_facade.cli_terminology import terminology_app
 from fhir_facade.terminal import (
     FAILED,
     FOUND,
@@ -47,6 +48,7 @@ app = typer.Typer(
 npr = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Messages to the Norwegian Patient Registry.")
 app.add_typer(npr, name="npr")
 app.add_typer(mapping_app, name="mapping")
+app.add_typer(terminology_app, name="terminology")
 app.command("explain")(explain)
 app.command("put")(put)
 

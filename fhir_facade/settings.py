@@ -29,6 +29,10 @@ class Settings(BaseSettings):
     profiles: Path | None = Field(
         default=None, description="The folder of StructureDefinitions that mappings may name; ours when left out."
     )
+    terminology: Path | None = Field(
+        default=None,
+        description="The SQLite file of imported code systems, made with: fhir-facade terminology import.",
+    )
     remainder: Literal["keep", "reject", "warn"] = Field(
         default="keep",
         description="What becomes of elements that no mapping row takes, when neither request nor mapping says it.",
