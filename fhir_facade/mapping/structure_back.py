@@ -30,6 +30,7 @@ from fhir_facade.mapping.ir import (
 )  # fmt: skip
 from fhir_facade.mapping.kinds import Kind
 from fhir_facade.mapping.structure_parts import (
+    Groups,
     Json,
     Scope,
     Sheet,
@@ -38,7 +39,6 @@ from fhir_facade.mapping.structure_parts import (
     element_name,
     is_choice,
     item_fields,
-    leaves,
     one_of,
     param,
     quoted,
@@ -53,34 +53,15 @@ from fhir_facade.mapping.structure_parts import (
 )
 from fhir_facade.mapping.tree import Leaf, Loop, Node
 
-WAY = "from-fhir"
 LENGTHS = {"date": 10, "year": 4}
 Written = tuple[list[Json], list[Json], list[Json], str]
 """Sources, targets, rules inside, and what the rule is."""
 
 
-class Back:
-    """Writes the groups of one mapping; see `group`."""
+class Back(Groups):
+    """Writes the groups of one mapping that read a resource."""
 
-    def __init__(self, sheet: Sheet, kind: Kind) -> None:
-        self.sheet, self.kind = sheet, kind
-
-    def group(self, name: str, node: Node, scope: Scope, inputs: list[Json], said: str) -> None:
-        """Add a group for an object and its rules, the groups of its lists behind it."""
-        group: Json = {"name": name, "typeMode": "none", "documentation": said, "input": inputs, "rule": []}
-        self.sheet.groups.append(group)
-        group["rule"] = list(self.node(node, scope))
-
-    def node(self, node: Node, scope: Scope) -> Iterator[Json]:
-        for member in node.ordered():
-            for item in leaves(member, WAY):
-                match item:
-                    case Leaf():
-                        yield from self.leaf(item.rule, member.name, scope, many=member.many)
-                    case Node():
-                        yield self.inner(item, member.name, scope)
-                    case Loop():
-                        yield self.loop(item, member.name, scope)
+    way = "from-fhir"
 
     def element(self, name: str, scope: Scope, into: str, *tests: str, **more: Any) -> Json:
         """The source that is an element of the resource part."""

@@ -30,6 +30,7 @@ from fhir_facade.mapping.ir import (
 )  # fmt: skip
 from fhir_facade.mapping.kinds import Kind
 from fhir_facade.mapping.structure_parts import (
+    Groups,
     Json,
     Scope,
     Sheet,
@@ -39,7 +40,6 @@ from fhir_facade.mapping.structure_parts import (
     element_name,
     is_choice,
     item_fields,
-    leaves,
     one_of,
     param,
     quoted,
@@ -54,31 +54,11 @@ from fhir_facade.mapping.structure_parts import (
 )
 from fhir_facade.mapping.tree import Leaf, Loop, Node
 
-WAY = "to-fhir"
 
+class Forward(Groups):
+    """Writes the groups of one mapping that make a resource."""
 
-class Forward:
-    """Writes the groups of one mapping; see `group`."""
-
-    def __init__(self, sheet: Sheet, kind: Kind) -> None:
-        self.sheet, self.kind = sheet, kind
-
-    def group(self, name: str, node: Node, scope: Scope, inputs: list[Json], said: str) -> None:
-        """Add a group for an object and its rules, the groups of its lists behind it."""
-        group: Json = {"name": name, "typeMode": "none", "documentation": said, "input": inputs, "rule": []}
-        self.sheet.groups.append(group)
-        group["rule"] = list(self.node(node, scope))
-
-    def node(self, node: Node, scope: Scope) -> Iterator[Json]:
-        for member in node.ordered():
-            for item in leaves(member, WAY):
-                match item:
-                    case Leaf():
-                        yield from self.leaf(item.rule, member.name, scope)
-                    case Node():
-                        yield self.inner(item, member.name, scope)
-                    case Loop():
-                        yield self.loop(item, member.name, scope)
+    way = "to-fhir"
 
     def inner(self, node: Node, name: str, scope: Scope) -> Json:
         """An object inside: made when one of its rules has something to say."""
@@ -114,7 +94,7 @@ class Forward:
         guards = self.guards(each, scope)
         said = f"{each.at}: a list, {each.child}"
         if isinstance(item.body, Leaf):
-            return rule(title, [*guards, found], rules=self.leaf(item.body.rule, name, inside), said=said)
+            return rule(title, [*guards, found], rules=self.leaf(item.body.rule, name, inside, many=False), said=said)
         targets = [self.made(scope, name, into)]
         if item.body.url:
             targets.append(target(into, "url", "copy", param(item.body.url)))
@@ -139,7 +119,7 @@ class Forward:
             asked.setdefault(context, []).append(test_of(test, plain))
         return [source(context, condition=all_of(tests)) for context, tests in asked.items()]
 
-    def leaf(self, one: Rule, name: str, scope: Scope) -> Iterator[Json]:
+    def leaf(self, one: Rule, name: str, scope: Scope, *, many: bool) -> Iterator[Json]:
         """The rules that write one row's value."""
         title, guards = told_path(one.path) or name, self.guards(one, scope)
         for sources, targets, rules, note in self.value(one, name, scope):

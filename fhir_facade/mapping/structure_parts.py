@@ -7,6 +7,7 @@ Source of the form: https://hl7.org/fhir/R4/structuremap.html.
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,6 +41,45 @@ class Sheet:
             name = f"{plain}-{number}"
         self.taken.add(name)
         return name
+
+
+class Groups(ABC):
+    """Writes the groups of one mapping in one direction, "to-fhir" or "from-fhir"; see `group`."""
+
+    way: str
+
+    def __init__(self, sheet: Sheet, kind: Kind) -> None:
+        self.sheet, self.kind = sheet, kind
+
+    def group(self, name: str, node: Node, scope: Scope, inputs: list[Json], said: str) -> None:
+        """Add a group for an object and its rules, the groups of its lists behind it."""
+        group: Json = {"name": name, "typeMode": "none", "documentation": said, "input": inputs, "rule": []}
+        self.sheet.groups.append(group)
+        group["rule"] = list(self.node(node, scope))
+
+    def node(self, node: Node, scope: Scope) -> Iterator[Json]:
+        """The rules of an object, in the order of R4."""
+        for member in node.ordered():
+            for item in leaves(member, self.way):
+                match item:
+                    case Leaf():
+                        yield from self.leaf(item.rule, member.name, scope, many=member.many)
+                    case Node():
+                        yield self.inner(item, member.name, scope)
+                    case Loop():
+                        yield self.loop(item, member.name, scope)
+
+    @abstractmethod
+    def leaf(self, one: Rule, name: str, scope: Scope, *, many: bool) -> Iterator[Json]:
+        """The rules of one row's value; `many` when its element repeats."""
+
+    @abstractmethod
+    def inner(self, node: Node, name: str, scope: Scope) -> Json:
+        """The rule of an object inside."""
+
+    @abstractmethod
+    def loop(self, item: Loop, name: str, scope: Scope) -> Json:
+        """The rule of a list."""
 
 
 @dataclass(frozen=True)
