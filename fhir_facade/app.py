@@ -28,8 +28,11 @@ from fhir_facade.rest.openapi import openapi
 from fhir_facade.rest.paging import PageTokens
 from fhir_facade.rest.services import Services
 from fhir_facade.rest.surface import PREFIX, FhirLane
+from fhir_facade.rest.terminology_resources import TYPES as TERMINOLOGY_TYPES
 from fhir_facade.settings import Settings
+from fhir_facade.store.code_systems import open_editions
 from fhir_facade.store.records import SqliteStore
+from fhir_facade.terminology.catalogue import Catalogue
 
 FHIR_JSON = "application/fhir+json"
 NOT_KEPT = {"Cache-Control": "no-store"}
@@ -54,7 +57,8 @@ def build_app(settings: Settings) -> Server:
     mapping_set = load_mapping_set(settings.mappings, settings.site_mappings, settings.profiles)
     store = SqliteStore.open(settings.database, mapping_set.kinds, mapping_set.search.columns, read_only=True)
     secret = settings.page_secret.get_secret_value().encode() or secrets.token_bytes(32)
-    services = Services(mapping_set, store, settings.fhir_base, PageTokens(secret), __version__)
+    catalogue = Catalogue(open_editions(settings.terminology) if settings.terminology else ())
+    services = Services(mapping_set, store, settings.fhir_base, PageTokens(secret), __version__, catalogue=catalogue)
     log = AccessLog(settings.log_level)
     lane = FhirLane(services, log)
     reloader = Reloader(lane, store.schema, settings.mappings, log, settings.site_mappings, settings.profiles)
@@ -145,7 +149,7 @@ def _index(mapping_set: MappingSet, base: str) -> dict[str, object]:
         "metadata": f"{base}/metadata",
         "openapi": "/openapi.json",
         "mappings": MAPPINGS,
-        "types": [f"{base}/{resource_type}" for resource_type in sorted(mapping_set.by_type)],
+        "types": [f"{base}/{resource_type}" for resource_type in sorted({*mapping_set.by_type, *TERMINOLOGY_TYPES})],
     }
 
 

@@ -90,6 +90,7 @@ class Definitions:
         self._value_sets: dict[str, list[tuple[str, list[str]]]] = table["value_sets"]
         self._displays: dict[str, dict[str, str]] = table["displays"]
         self.not_expanded: frozenset[str] = frozenset(table["not_expanded"])
+        self.value_sets: tuple[str, ...] = tuple(self._value_sets)
         self.resource_types: tuple[str, ...] = tuple(
             name for name, row in self._types.items() if row["kind"] == "resource" and not row["abstract"]
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fhir_facade.issue_catalogue import http, loading, terminology_import, writing
+from fhir_facade.issue_catalogue import http, loading, terminology, terminology_import, writing
 from fhir_facade.issue_catalogue.row import Rows
 
-ROWS: Rows = http.ROWS | writing.ROWS | loading.ROWS | terminology_import.ROWS
+ROWS: Rows = http.ROWS | writing.ROWS | loading.ROWS | terminology.ROWS | terminology_import.ROWS

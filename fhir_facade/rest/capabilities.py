@@ -1,4 +1,4 @@
-"""The CapabilityStatement: mappings and surface table said in FHIR.
+"""The CapabilityStatement and the TerminologyCapabilities: mappings and surface table said in FHIR.
 
 https://hl7.org/fhir/R4/http.html#capabilities
 """
@@ -12,10 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from fhir_facade.outcome import Issue, Refused
 from fhir_facade.rest.answer import Answer, pretty
 from fhir_facade.rest.conditional import not_modified
-from fhir_facade.rest.query_string import general_parameters
+from fhir_facade.rest.query_string import (
+    GENERAL,
+    bad_value,
+    check_format,
+    is_pretty,
+    pairs_of,
+    refuse_person_number,
+    unknown_parameter,
+)
 from fhir_facade.rest.services import Interaction, Request, Services
+from fhir_facade.rest.terminology_resources import TYPES as TERMINOLOGY_TYPES
+from fhir_facade.rest.terminology_resources import terminology_capabilities
+from fhir_facade.rest.terminology_search import search_parameters
 
 if TYPE_CHECKING:
     from fhir_facade.mapping.mapping_set import MappingSet
@@ -24,16 +36,43 @@ if TYPE_CHECKING:
 CANONICAL = "http://fhir-facade.no/fhir/CapabilityStatement/server"
 DATE = "2026-11-23"  # when what can be said here last changed; not the hour of a start: bytes stay the same
 FORMATS = ["application/fhir+json", "json"]
+MODES = ("full", "terminology")
+TAKES: Mapping[str, tuple[str, str, str]] = {
+    "mode": (
+        "code",
+        "terminology",
+        "full (default): the CapabilityStatement; terminology: the TerminologyCapabilities.",
+    )
+}
+ANSWERS = ("CapabilityStatement", "TerminologyCapabilities")
 
 
 def capabilities(services: Services, request: Request) -> Answer:
-    """Answer the statement made at start."""
-    indented = general_parameters(request) if request.query else False
-    etag = _etag(services.statement)
+    """Answer the statement made at start, or what can be said of terminology now."""
+    mode, indented = _asked(request) if request.query else ("full", False)
+    of_terms = mode == "terminology"
+    statement = orjson.dumps(terminology_capabilities(services, DATE)) if of_terms else services.statement
+    etag = _etag(statement)
     if not_modified(request, etag):
         return Answer(304, b"", (b"etag", etag))
-    body = pretty(services.statement) if indented else services.statement
+    body = pretty(statement) if indented else statement
     return Answer(200, body, (b"etag", etag))
+
+
+def _asked(request: Request) -> tuple[str, bool]:
+    """The mode, and whether to indent; Refused with the first fault."""
+    values: dict[str, str] = {}
+    for name, value in pairs_of(request.query):
+        refuse_person_number(f"{name} {value}", request.type)
+        if name not in (*TAKES, *GENERAL):
+            raise Refused(unknown_parameter(name, "/metadata", (*TAKES, *GENERAL)))
+        if name in values:
+            raise Refused(Issue("parameter-repeated", name, {"name": name}))
+        values[name] = value
+    if values.get("mode", "full") not in MODES:
+        raise Refused(bad_value("mode", "code", f"none of {', '.join(MODES)}", "mode=terminology"))
+    check_format(values.get("_format", "json"))
+    return values.get("mode", "full"), is_pretty(values.get("_pretty", "false"))
 
 
 @lru_cache(maxsize=4)
@@ -71,7 +110,7 @@ def _rest(mapping_set: MappingSet, surface: Sequence[Interaction]) -> dict[str, 
     operations = [
         {"name": row.code, "definition": row.operation, "documentation": f"{row.documentation} {row.method} only."}
         for row in surface
-        if row.operation
+        if row.operation and row.template.startswith("/{type}")
     ]
     codes = sorted(by_code)
     resources = []
@@ -88,11 +127,40 @@ def _rest(mapping_set: MappingSet, surface: Sequence[Interaction]) -> dict[str, 
             resource["searchParam"] = [search_param(parameters[code]) for code in sorted(parameters)]
         resource["operation"] = operations
         resources.append(resource)
+    resources += [_terminology(resource_type, surface) for resource_type in TERMINOLOGY_TYPES]
     return {
         "mode": "server",
         "documentation": "Unknown parameters are refused unless handling is lenient; bad values always.",
         "security": {"description": "No access control yet: bind it to this machine only, or serve synthetic data."},
-        "resource": resources,
+        "resource": sorted(resources, key=lambda each: str(each["type"])),
+    }
+
+
+def _terminology(resource_type: str, surface: Sequence[Interaction]) -> dict[str, Any]:
+    """What is served of one of the terminology types."""
+    rows = {row.code: row for row in reversed(surface) if row.template.split("/")[1] == resource_type}
+    said = [
+        {"code": code, "documentation": row.documentation} for code, row in sorted(rows.items()) if not row.operation
+    ]
+    operations = [
+        {"name": code, "definition": row.operation, "documentation": row.documentation}
+        for code, row in sorted(rows.items())
+        if row.operation
+    ]
+    parameters = []
+    for name, (kind, example, modifiers) in search_parameters(resource_type).items():
+        words = f"Example: {name}={example}."
+        if modifiers:
+            words += f" Modifiers: {', '.join(':' + each for each in sorted(modifiers))}."
+        parameters.append({"name": name, "type": kind, "documentation": words})
+    return {
+        "type": resource_type,
+        "interaction": said,
+        "versioning": "no-version",
+        "readHistory": False,
+        "conditionalRead": "full-support",
+        "searchParam": parameters,
+        "operation": operations,
     }
 
 

@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from fhir_facade.rest.capabilities import described
 from fhir_facade.rest.parameters import COUNT_DEFAULT, COUNT_LIMIT, RESULT_PARAMETERS
+from fhir_facade.rest.parameters_in import IN_A_BODY
 from fhir_facade.rest.services import Interaction
 from fhir_facade.rest.surface import BODY_LIMIT, SURFACE
+from fhir_facade.rest.terminology import OPERATIONS
+from fhir_facade.rest.terminology_resources import TYPES as TERMINOLOGY_TYPES
+from fhir_facade.rest.terminology_search import search_parameters
 
 if TYPE_CHECKING:
     from fhir_facade.mapping.mapping_set import MappingSet
@@ -23,9 +27,12 @@ FAULTS = {
     "406": "The format cannot be given.",
     "413": f"The body is larger than {BODY_LIMIT} bytes.",
     "415": "The body is of a media type that is not read here.",
+    "422": "One answer cannot hold all that is asked for.",
     "500": "Something failed inside the server.",
 }
 BODY_FAULTS = {"413", "415"}
+VERSIONED = ("read", "lineage")
+"""Interactions whose answer has a version that can be asked about."""
 
 
 def openapi(mapping_set: MappingSet, base_url: str = EXAMPLE_BASE, version: str = "0.1.0") -> dict[str, Any]:
@@ -48,33 +55,42 @@ def openapi(mapping_set: MappingSet, base_url: str = EXAMPLE_BASE, version: str 
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": base_url}],
-        "tags": [{"name": resource_type} for resource_type in sorted(mapping_set.by_type)],
+        "tags": [{"name": resource_type} for resource_type in sorted({*mapping_set.by_type, *TERMINOLOGY_TYPES})],
         "paths": dict(sorted(paths.items())),
         "components": {"schemas": _schemas(mapping_set), "responses": _fault_responses()},
     }
 
 
 def _types(mapping_set: MappingSet, row: Interaction) -> Sequence[str]:
-    return sorted(mapping_set.by_type) if "{type}" in row.template else [""]
+    """The types that a row is for, "" for the whole server."""
+    if "{type}" in row.template:
+        return sorted(mapping_set.by_type)
+    first = row.template.split("/")[1]
+    return [first if first in TERMINOLOGY_TYPES else ""]
 
 
 def _operation(mapping_set: MappingSet, row: Interaction, resource_type: str) -> dict[str, Any]:
     parameters = list(_parameters(mapping_set, row, resource_type))
-    faults = sorted(FAULTS.keys() - (set() if row.takes_body else BODY_FAULTS))
+    unlikely = (set() if row.takes_body else BODY_FAULTS) | (set() if row.code == "expand" else {"422"})
+    faults = sorted(FAULTS.keys() - unlikely)
+    level = "instance" if row.operation and "{id}" in row.template and resource_type in TERMINOLOGY_TYPES else ""
     operation: dict[str, Any] = {
-        "operationId": "-".join(filter(None, (row.code, resource_type, "post" if row.takes_body else ""))),
+        "operationId": "-".join(filter(None, (row.code, resource_type, level, "post" if row.takes_body else ""))),
         "summary": row.documentation,
         "tags": [resource_type] if resource_type else [],
         "parameters": [parameter for parameter in parameters if not row.takes_body or parameter["in"] != "query"],
         "responses": {"200": _success(row, resource_type)}
         | {status: {"$ref": f"#/components/responses/{status}"} for status in faults},
     }
-    if row.operation or row.code in ("read", "capabilities"):
+    if row.code in VERSIONED or row.code == "capabilities":
         operation["responses"]["304"] = {"description": "The client's copy is current."}
     if row.takes_body:
         properties = {parameter["name"]: parameter["schema"] for parameter in parameters}
         schema = {"type": "object", "properties": properties, "additionalProperties": False}
-        operation["requestBody"] = {"content": {FORM: {"schema": schema}}}
+        content: dict[str, Any] = {FORM: {"schema": schema}}
+        if row.operation:
+            content[MEDIA] = {"schema": {"$ref": "#/components/schemas/Parameters"}}
+        operation["requestBody"] = {"content": content}
     operation["responses"] = dict(sorted(operation["responses"].items()))
     return operation
 
@@ -87,9 +103,10 @@ def _success(row: Interaction, resource_type: str) -> dict[str, Any]:
         "description": f"A {' or a '.join(names)}.",
         "content": {MEDIA: {"schema": schemas[0] if len(schemas) == 1 else {"oneOf": schemas}}},
     }
-    if row.operation or row.code == "read":
-        response["headers"] = {
-            "ETag": {"schema": {"type": "string"}, "description": "The version."},
+    if row.code in VERSIONED:
+        response["headers"] = {"ETag": {"schema": {"type": "string"}, "description": "The version."}}
+    if row.code in VERSIONED and resource_type not in TERMINOLOGY_TYPES:
+        response["headers"] |= {
             "Last-Modified": {"schema": {"type": "string"}, "description": "When the record last changed."},
             "X-Fhir-Issues": {
                 "schema": {"type": "integer"},
@@ -104,7 +121,11 @@ def _parameters(mapping_set: MappingSet, row: Interaction, resource_type: str) -
     if "{id}" in row.template:
         form = {"type": "string", "pattern": "^[A-Za-z0-9.-]{1,64}$"}
         yield {"name": "id", "in": "path", "required": True, "schema": form}
-    if row.code == "search-type":
+    if row.code == "search-type" and resource_type in TERMINOLOGY_TYPES:
+        for code, (kind, example, _) in search_parameters(resource_type).items():
+            held: dict[str, Any] = {"type": "string", "examples": [example], "x-fhir-type": kind}
+            yield {"name": code, "in": "query", "description": f"Example: {code}={example}.", "schema": held}
+    elif row.code == "search-type":
         known = mapping_set.search.parameters(resource_type)
         for code in sorted(known):
             parameter = known[code]
@@ -115,10 +136,14 @@ def _parameters(mapping_set: MappingSet, row: Interaction, resource_type: str) -
                 "schema": {"type": "string", "examples": [parameter.example], "x-fhir-type": parameter.type},
             }
     for name, (kind, example, meaning) in row.takes.items():
+        if kind in IN_A_BODY:
+            continue  # what is not primitive can be told in a Parameters resource only
         taken: dict[str, Any] = {"type": "string", "examples": [example], "x-fhir-type": kind}
         yield {"name": name, "in": "query", "description": meaning, "schema": taken}
     for name, (kind, example, meaning) in RESULT_PARAMETERS.items():
-        if row.code == "search-type" or name in ("_format", "_pretty"):
+        if name in row.takes:
+            continue
+        if (row.code == "search-type" and resource_type not in TERMINOLOGY_TYPES) or name in ("_format", "_pretty"):
             schema: dict[str, Any] = {"type": kind} | ({"examples": [example]} if example else {})
             if name == "_count":
                 schema = {"type": "integer", "minimum": 0, "maximum": COUNT_LIMIT, "default": COUNT_DEFAULT}
@@ -129,7 +154,8 @@ def _parameters(mapping_set: MappingSet, row: Interaction, resource_type: str) -
 
 def _schemas(mapping_set: MappingSet) -> dict[str, Any]:
     answers = (name for row in SURFACE for name in row.answers)
-    names = sorted({*mapping_set.by_type, "Bundle", "CapabilityStatement", "OperationOutcome", *answers})
+    fixed = ("Bundle", "CapabilityStatement", "OperationOutcome", "Parameters")
+    names = sorted({*mapping_set.by_type, *TERMINOLOGY_TYPES, *fixed, *answers})
     return {name: _schema(name) for name in names}
 
 
@@ -159,6 +185,8 @@ def http_examples(mapping_set: MappingSet, base_url: str = EXAMPLE_BASE) -> str:
         for code, parameter in sorted(mapping_set.search.parameters(resource_type).items()):
             lines += ["", f"### {resource_type} by {code}", f"POST {{{{base}}}}/{resource_type}/_search"]
             lines += [f"Content-Type: {FORM}", "", f"{code}={_in_form(parameter.example)}"]
+    for each in OPERATIONS:
+        lines += ["", f"### {each.type}: {each.name}", f"GET {{{{base}}}}/{each.type}/${each.name}?{each.example}"]
     return "\n".join(lines) + "\n"
 
 

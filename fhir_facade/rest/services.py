@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
+from zoneinfo import ZoneInfo
 
 from fhir_facade.contracts import Page, Query, Record
+from fhir_facade.mapping.translating import Translations
+from fhir_facade.terminology.catalogue import Catalogue
 
 if TYPE_CHECKING:
     from fhir_facade.mapping.mapping_set import MappingSet
@@ -42,9 +46,20 @@ class Request:
         self.body: bytes | None = None
 
 
+OSLO = ZoneInfo("Europe/Oslo")
+
+
+def clock() -> datetime:
+    """This instant; the day of it in Norway is what codes are judged on when no date is given."""
+    return datetime.now(UTC).astimezone(OSLO)
+
+
 @dataclass(frozen=True)
 class Services:
-    """What answers are made of. `base_url` ends without a slash; `statement` is what /metadata says."""
+    """What answers are made of. `base_url` ends without a slash; `statement` is what /metadata says.
+
+    `translations` are the code maps of `mapping_set`; the lane makes both, whenever the mappings change.
+    """
 
     mapping_set: MappingSet
     store: SearchableStore
@@ -52,6 +67,9 @@ class Services:
     tokens: PageTokens
     version: str = "0"
     statement: bytes = b""
+    catalogue: Catalogue = field(default_factory=Catalogue)
+    translations: Translations = field(default_factory=lambda: Translations({}))
+    now: Callable[[], datetime] = clock
     bad_row: Callable[[str, str, BaseException], None] = lambda mapping, row, error: None
 
 

@@ -16,9 +16,12 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from fhir_facade.mapping.findings import nearest
+from fhir_facade.mapping.translating import translations
 from fhir_facade.outcome import Issue, Refused
 from fhir_facade.rest.access_log import AccessLog
 from fhir_facade.rest.answer import outcome_answer
+from fhir_facade.rest.capabilities import ANSWERS as CAPABILITIES_ANSWERS
+from fhir_facade.rest.capabilities import TAKES as CAPABILITIES_TAKES
 from fhir_facade.rest.capabilities import capabilities, capability_statement
 from fhir_facade.rest.lineage import ANSWERS as LINEAGE_ANSWERS
 from fhir_facade.rest.lineage import CANONICAL as LINEAGE
@@ -29,6 +32,8 @@ from fhir_facade.rest.query_string import refuse_person_number
 from fhir_facade.rest.read import read
 from fhir_facade.rest.search import search_type
 from fhir_facade.rest.services import Interaction, Request, Services
+from fhir_facade.rest.terminology import TERMINOLOGY
+from fhir_facade.rest.terminology_resources import TYPES as TERMINOLOGY_TYPES
 from fhir_facade.store.batches import shown
 from fhir_facade.terminology.identity import is_national_identity_number
 
@@ -48,7 +53,8 @@ PLAIN = (string.ascii_letters + string.digits + "._-").encode()
 SURFACE: tuple[Interaction, ...] = (
     Interaction(
         "capabilities", "GET", "/metadata", capabilities,
-        "What this server does, as a CapabilityStatement.",
+        "What this server does, as a CapabilityStatement; with mode=terminology as TerminologyCapabilities.",
+        takes=CAPABILITIES_TAKES, answers=CAPABILITIES_ANSWERS,
     ),
     Interaction(
         "search-type", "GET", "/{type}", search_type,
@@ -68,26 +74,34 @@ SURFACE: tuple[Interaction, ...] = (
         "Where each element of one resource came from: record field and value, line of the mapping, status.",
         operation=LINEAGE, takes=LINEAGE_TAKES, answers=LINEAGE_ANSWERS,
     ),
+    *TERMINOLOGY,
 )  # fmt: skip
 
 _LONG_NUMBER = re.compile(r"\d{5}").search  # nothing shorter can be part of an identity number
 _UNROUTED = "(none)"
 
 
-def _shapes() -> dict[tuple[int, str], dict[str, Interaction]]:
-    """Rows by number of path segments and the last one where it is fixed; HEAD goes wherever GET does."""
-    shapes: dict[tuple[int, str], dict[str, Interaction]] = {}
+Methods = Mapping[str, Interaction]
+Shapes = Mapping[tuple[int, str], Methods]
+"""Rows by number of path segments and the last one where it is fixed."""
+
+ANY_TYPE = ""
+
+
+def _shapes() -> dict[str, Shapes]:
+    """Shapes by the first segment where it is fixed, else under ANY_TYPE; HEAD goes wherever GET does."""
+    shapes: dict[str, dict[tuple[int, str], dict[str, Interaction]]] = {}
     for row in SURFACE:
         segments = row.template.split("/")[1:]
-        last = "" if segments[-1].startswith("{") else segments[-1]
-        methods = shapes.setdefault((len(segments), last), {})
+        first, last = ("" if segment.startswith("{") else segment for segment in (segments[0], segments[-1]))
+        methods = shapes.setdefault(first or ANY_TYPE, {}).setdefault((len(segments), last), {})
         methods[row.method] = row
         if row.method == "GET":
             methods["HEAD"] = row
-    return shapes
+    return dict(shapes)
 
 
-SHAPES: Mapping[tuple[int, str], Mapping[str, Interaction]] = _shapes()
+SHAPES: Mapping[str, Shapes] = _shapes()
 
 
 class ClientLeft(Exception):
@@ -111,7 +125,7 @@ class FhirLane:
         """The services with other mappings, and all that is made of them made."""
         now = self.services
         statement = capability_statement(mapping_set, SURFACE, now.base_url, now.version)
-        return replace(now, mapping_set=mapping_set, statement=statement)
+        return replace(now, mapping_set=mapping_set, translations=translations(mapping_set), statement=statement)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = perf_counter() if self._log.each_request else 0.0
@@ -157,14 +171,19 @@ class FhirLane:
         if len(segments) > 1 and not segments[-1]:
             segments.pop()
         if _LONG_NUMBER(path):
-            refuse_person_number(path, segments[0] if segments[0] in types else "")
-        size, last = len(segments), segments[-1]
-        methods = SHAPES.get((size, last)) or SHAPES.get((size, ""))
-        if methods is None or not segments[0]:
-            raise Refused(Issue("path-unknown"))
-        if "{type}" in next(iter(methods.values())).template:
-            _check_type(segments[0], types)
-            request.type = segments[0]
+            refuse_person_number(path, segments[0] if segments[0] in types or segments[0] in SHAPES else "")
+        size, first, last = len(segments), segments[0], segments[-1]
+        shapes = SHAPES.get(first) or SHAPES[ANY_TYPE]
+        methods = shapes.get((size, last)) or shapes.get((size, ""))
+        if methods is None or not first:
+            raise Refused(_unrouted(first, last, types))
+        if first in TERMINOLOGY_TYPES:
+            if last[:1] == "$" and (size, last) not in shapes:  # else it would be read as an id
+                raise Refused(_unrouted(first, last, types))
+            request.type = first
+        elif shapes is SHAPES[ANY_TYPE]:
+            _check_type(first, types)
+            request.type = first
         row = methods.get(request.method)
         if row is None:
             allowed = list(methods)
@@ -182,10 +201,20 @@ class FhirLane:
         raise Refused(Issue("format-not-acceptable", "", {"format": shown(accept.decode("latin-1"))}))
 
 
+def _unrouted(first: str, last: str, types: Mapping[str, object]) -> Issue:
+    """The issue for a path of no row: an operation that the type lacks, or nothing at all."""
+    if not last.startswith("$") or not (first in types or first in TERMINOLOGY_TYPES):
+        return Issue("path-unknown")
+    rows = [row for methods in (SHAPES.get(first) or SHAPES[ANY_TYPE]).values() for row in methods.values()]
+    allowed = sorted({f"${row.code}" for row in rows if row.operation})
+    facts = {"type": first, "name": shown(last), "allowed": allowed, "nearest": nearest(shown(last), allowed)}
+    return Issue("operation-unknown", "", facts)
+
+
 def _check_type(name: str, types: Mapping[str, object]) -> None:
     if name not in types:
-        said = shown(name)
-        facts = {"type": said, "allowed": list(types), "nearest": nearest(said, types)}
+        said, served = shown(name), [*types, *TERMINOLOGY_TYPES]
+        facts = {"type": said, "allowed": served, "nearest": nearest(said, served)}
         raise Refused(Issue("type-unknown", "", facts))
 
 

@@ -22,7 +22,7 @@ from fhir_facade.outcome import Issue, Refused
 from fhir_facade.store.connections import Connections
 from fhir_facade.store.edition_tables import APPLICATION, EDITIONS, LAYOUT, EditionTables, edition_of, number_of
 from fhir_facade.store.tables import text_of
-from fhir_facade.terminology.concepts import NOTHING, Concept, Designation, Edition, Status, folded
+from fhir_facade.terminology.concepts import NOTHING, Concept, Designation, Edition, Status, newness, spaced
 
 COUNTED = 10_000
 """So many matches of a search are counted and given at most; a total of one more says that there are more."""
@@ -44,7 +44,7 @@ class ImportedCodeSystem:
 
     def find(self, code: str) -> Concept | None:
         """The concept of a code; without case and full stop where the edition does not tell them apart."""
-        if code != _sound(code):
+        if not is_text(code):
             return None
         with self._reading() as (connection, tables):
             row = connection.execute(tables.by_code, (code,)).fetchone()
@@ -159,20 +159,9 @@ def judge_file(connection: sqlite3.Connection, path: str | Path) -> None:
         raise Refused(Issue("code-systems-other-file", str(path)))
 
 
-def newness(edition: Edition) -> tuple[str, list[tuple[int, int, str]]]:
-    """Sorts editions of one system: by the day they begin, then by version, numbers in it as numbers."""
-    parts = "".join(letter if letter.isdecimal() else f" {letter} " for letter in edition.version).split()
-    numbered = [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts]
-    return edition.valid_from or "", numbered
-
-
-def spaced(text: str) -> str:
-    """Folded, with single spaces: how displays are compared. Halves of surrogate pairs are no text and left out."""
-    return " ".join(folded(_sound(text)).split())
-
-
-def _sound(text: str) -> str:
-    return text.encode("utf-8", "ignore").decode()
+def is_text(code: str) -> bool:
+    """Whether a code can be asked for; half of a surrogate pair cannot."""
+    return code == code.encode("utf-8", "ignore").decode()
 
 
 def compact(code: str) -> str:

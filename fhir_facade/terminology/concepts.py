@@ -102,3 +102,15 @@ def covers(valid_from: str | None, valid_to: str | None, on: date) -> bool:
     day = on.isoformat()
     after_start = valid_from is None or day[: len(valid_from)] >= valid_from
     return after_start and (valid_to is None or day[: len(valid_to)] <= valid_to)
+
+
+def spaced(text: str) -> str:
+    """Folded, with single spaces: how displays are compared. Halves of surrogate pairs are no text and left out."""
+    return " ".join(folded(text.encode("utf-8", "ignore").decode()).split())
+
+
+def newness(edition: Edition) -> tuple[str, list[tuple[int, int, str]]]:
+    """Sorts editions of one system: by the day they begin, then by version, numbers in it as numbers."""
+    parts = "".join(letter if letter.isdecimal() else f" {letter} " for letter in edition.version).split()
+    numbered = [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts]
+    return edition.valid_from or "", numbered

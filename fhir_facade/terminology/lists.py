@@ -26,7 +26,7 @@ class Code:
     """One code of a list.
 
     `status` is "" (current), retired, superseded or unconfirmed; dates are as precise as the source, often a
-    year, None when it says none. `legal_basis` tells apart codes that share a display.
+    year, None when it says none. `legal_basis` tells apart codes that share a display. `parent` is the code above.
     """
 
     code: str
@@ -36,13 +36,15 @@ class Code:
     valid_to: str | None = None
     legal_basis: str | None = None
     kodeverk_oid: str | None = None
+    parent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CodeList:
     """One list with its codes in the order of the file.
 
-    An unknown code is an error only where `complete` is true. `title_is_ours`: not an official name.
+    An unknown code is an error only where `complete` is true. `title_is_ours`: not an official name. `as_of` is how
+    new the source is (YYYY-MM), None when that is not known. `dotless`: a code may be written without its full stop.
     """
 
     number: str
@@ -53,6 +55,10 @@ class CodeList:
     confidence: str
     codes: Mapping[str, Code]
     title_is_ours: bool = False
+    source: str = ""
+    note: str = ""
+    as_of: str | None = None
+    dotless: bool = False
 
 
 class _Lists(Mapping[str, CodeList]):
@@ -93,6 +99,10 @@ def _code_list(content: dict[str, Any]) -> CodeList:
         confidence=content["confidence"],
         codes=MappingProxyType(codes),
         title_is_ours=content["title_is_ours"],
+        source=content["source"],
+        note=content.get("note", ""),
+        as_of=content.get("as_of"),
+        dotless=content.get("dotless", False),
     )
 
 
