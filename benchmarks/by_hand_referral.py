@@ -28,7 +28,7 @@ CODED = (
     ("debitor", f"{EXT}/debitor", "8426"),
     ("komNrHjem", f"{EXT}/kommunenummer", "3402"),
     ("bydel", f"{EXT}/bydelsnummer", "3403"),
-    ("kommunalTjeneste", f"{EXT}/kommunal-tjeneste", "1103"),
+    ("kommunalTjeneste", f"{EXT}/har-kommunal-tjeneste", "1103"),
     ("fbvTjenesteHenvisning", f"{EXT}/fbv-tjeneste", "8486"),
     ("tutor", f"{EXT}/begjarende-instans", "8443"),
     ("pakkeforlop", f"{EXT}/pakkeforlop", "1101"),

@@ -1,4 +1,4 @@
-"""Full-size code systems: imported in flat memory, codes looked up and texts searched beside reads of the facade."""
+"""Full-size code systems: imported in flat memory; then $lookup beside reads of the facade, $expand beside $lookup."""
 
 from __future__ import annotations
 
@@ -7,16 +7,22 @@ import random
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from pathlib import Path
+from statistics import median
 from time import perf_counter
+from urllib.parse import quote
 
-from benchmarks.data import SEED, make_database
+from benchmarks.data import SEED, make_database, mapping_set
 from benchmarks.report import Report
 from benchmarks.servers import ROOT
 from benchmarks.timing import interleaved, medians, seconds
 from fhir_facade.facade import Facade
+from fhir_facade.rest.paging import PageTokens
+from fhir_facade.rest.services import Services
+from fhir_facade.rest.surface import FhirLane
 from fhir_facade.store.code_systems import ImportedCodeSystem, open_editions
+from fhir_facade.terminology.catalogue import Catalogue
 
 MB = 1_000_000
 SIZES = {"icd-10": 40_000, "nkpk": 20_000, "snomed": 360_000}
@@ -37,8 +43,24 @@ ACTS = (
     "fjerning", "reseksjon", "biopsi", "undersøkelse", "behandling", "sutur", "drenasje", "eksisjon",
     "implantasjon", "samtale",
 )  # fmt: skip
-COMMON, RARE = ("a", "s", "hjerte", "akutt hj"), ("kronisk skjold", "mild lesesvikt", "venstresidig tannbrudd")
+COMMON, SEVERAL = ("a", "s", "hjerte", "akutt hj"), ("kronisk skjold", "mild lesesvikt", "venstresidig tannbrudd")
 REPEATED = 200  # of one thing, timed together
+FILTERS = {
+    "a beginning": "hjerte",
+    "a common word": "akutt",
+    "one letter": "s",
+    "a rare word": "200042",
+    "two common words": "kronisk skjold",
+    "a common and a rare word": "kronisk 200042",
+    "three common words": "mild nyre infeksjon",
+    "a code": "100042000",
+    "the beginning of a code": "10012",
+    "nothing that is there": "kvikksølv",
+}
+"""What is typed → the filter of $expand; of 360,000 concepts."""
+
+EXPANDED = 20  # codes of one answer
+AIM_LOOKUP, AIM_EXPAND = 0.5, 20  # of the rate of reads, at least; lookups that an expansion may take, at most
 
 
 def run(report: Report, *, quick: bool = False) -> None:
@@ -51,13 +73,14 @@ def run(report: Report, *, quick: bool = False) -> None:
         systems = {one.edition.url: one for one in open_editions(folder / "codes.db")}
         largest = max(systems.values(), key=lambda one: one.edition.count)
         _measure_library(report, folder, largest, rounds=3 if quick else 7)
+        _measure_requests(report, folder, list(systems.values()), largest, rounds=5 if quick else 15)
 
 
 def _measure_imports(report: Report, folder: Path, sizes: dict[str, int]) -> None:
     """Each file in a process of its own, the largest last; memory is compared with a hundredth of that one."""
     tiny = _file(folder, "snomed", min(sizes.values()) // 20)
     _, least = _import(folder, "snomed", tiny, folder / "tiny.db")
-    peak = least
+    peak, path = least, tiny
     for system, count in sorted(sizes.items(), key=lambda pair: pair[1]):
         path = _file(folder, system, count)
         took, peak = _import(folder, system, path, folder / "codes.db")
@@ -90,13 +113,13 @@ def _measure_library(report: Report, folder: Path, system: ImportedCodeSystem, r
         "read": lambda: seconds(read) / len(keys),
         "find": lambda: seconds(find) / len(codes),
     }
-    for text in (*COMMON, *RARE):
+    for text in (*COMMON, *SEVERAL):
         arms[text] = lambda text=text: seconds(lambda: [system.search(text, 0, 20) for _ in range(10)]) / 10  # type: ignore[misc]
     cost = medians(interleaved(arms, rounds))
     rate = cost["read"] / cost["find"]
     detail = f"{1 / cost['find']:,.0f}/s; a read {1 / cost['read']:,.0f}/s"
     report.row("terminology/find", "a code found, by library", rate, "× facade read", detail, 0.5)
-    for text in (*COMMON, *RARE):
+    for text in (*COMMON, *SEVERAL):
         total, _ = system.search(text, 0, 20)
         detail = f"{cost[text] * 1000:.2f} ms; {total:,} match"
         report.row(
@@ -107,6 +130,82 @@ def _measure_library(report: Report, folder: Path, system: ImportedCodeSystem, r
             detail,
         )
     store.close()
+
+
+def _measure_requests(
+    report: Report, folder: Path, systems: list[ImportedCodeSystem], largest: ImportedCodeSystem, rounds: int
+) -> None:
+    """Requests to the ASGI application in this process: what is measured is all that the server does for one answer."""
+    report.title("Terminology: requests to the ASGI application in one process, by processor time")
+    store = make_database(folder / "served.db", 300)
+    services = Services(
+        mapping_set(), store, "http://facade.test/fhir", PageTokens(b"bench"), catalogue=Catalogue(systems)
+    )
+    lane, draw = FhirLane(services), random.Random(SEED)
+    keys = draw.sample([record["$key"] for record in store.scan("opphold")], REPEATED)
+    arms = {"read": _arm(lane, [(f"/fhir/Encounter/{key}", "") for key in keys])}
+    for system in systems:
+        codes = [concept.code for place in _places(draw, system) for concept in system.page(place, 1)]
+        asked = [("/fhir/CodeSystem/$lookup", f"system={system.edition.url}&code={code}") for code in codes]
+        arms[system.edition.title] = _arm(lane, asked)
+    for name, text in FILTERS.items():
+        query = f"url={largest.edition.url}&filter={quote(text)}&count={EXPANDED}"
+        arms[name] = _arm(lane, [("/fhir/ValueSet/$expand", query)] * 5)
+    cost = medians(interleaved(arms, rounds))
+    for system in systems:
+        title, found = system.edition.title, cost[system.edition.title]
+        detail = f"{1 / found:,.0f}/s; a read {1 / cost['read']:,.0f}/s"
+        key = f"terminology/lookup/{title}"
+        report.row(key, f"$lookup in {title}", cost["read"] / found, "× facade read", detail, AIM_LOOKUP)
+    one = cost[largest.edition.title]
+    for name, text in FILTERS.items():
+        total, _ = largest.search(text, 0, 1)
+        detail = f"{cost[name] / one:.1f} lookups, {cost[name] * 1000:.2f} ms; {total:,} match"
+        within = AIM_EXPAND * one / cost[name]
+        report.row(f"terminology/expand/{name}", f"$expand, {name}: '{text}'", within, "× within the aim", detail, 1)
+    for name in ("two common words", "three common words"):
+        took = median(_first_search(folder, largest, FILTERS[name]) for _ in range(rounds))
+        text = f"search, {name}, the first time"
+        report.row(f"terminology/first/{name}", text, took / one, "lookups", f"{took * 1000:.2f} ms; then kept")
+    store.close()
+
+
+def _first_search(folder: Path, system: ImportedCodeSystem, text: str) -> float:
+    """The processor time of a search by an edition that was opened for it, and has kept no words."""
+    fresh = next(one for one in open_editions(folder / "codes.db") if one.edition == system.edition)
+    fresh.search("a", 0, 1)  # opens the file
+    return seconds(lambda: fresh.search(text, 0, EXPANDED))
+
+
+def _arm(lane: FhirLane, asked: list[tuple[str, str]]) -> Callable[[], float]:
+    """Give the processor time of one of these requests; all must be answered with 200."""
+    scopes: list[dict[str, object]] = [
+        {"type": "http", "method": "GET", "path": path, "query_string": query.encode(), "headers": []}
+        for path, query in asked
+    ]
+
+    def work() -> None:
+        for scope in scopes:
+            _send(lane, scope)
+
+    work()  # lists are read and statements prepared, as in a server after its first requests
+    return lambda: seconds(work) / len(scopes)
+
+
+def _send(lane: FhirLane, scope: dict[str, object]) -> None:
+    """One request, driven by hand: a handler waits for nothing, so that no event loop is needed."""
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": b""}
+
+    async def send(message: MutableMapping[str, object]) -> None:
+        assert message.get("status", 200) == 200, scope
+
+    try:
+        lane(scope, receive, send).send(None)
+    except StopIteration:
+        return
+    raise AssertionError("the application waits")
 
 
 def _places(draw: random.Random, system: ImportedCodeSystem) -> list[int]:

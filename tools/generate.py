@@ -1,7 +1,7 @@
 """Write everything that is generated from code and mappings; with --check, name what is stale instead.
 
 openapi/ (OpenAPI, CapabilityStatement, example requests), docs/errors.md (issues), docs/cli.md (commands),
-docs/mappings/ (a page for each mapping and record kind).
+docs/mappings/ (a page for each mapping and record kind), profiles/structure-definitions.json.gz (our profiles as JSON).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from mapping_docs import pages
 from fhir_facade.cli import app
 from fhir_facade.mapping.mapping_set import load_mapping_set
 from fhir_facade.outcome import CATALOGUE
+from fhir_facade.packages.own import own_table
 from fhir_facade.resources import data_root
 from fhir_facade.serving import api_files
 
@@ -32,6 +33,7 @@ def generated() -> dict[str, bytes]:
     files = {f"openapi/{name}": content for name, content in api_files(mapping_set).items()}
     files["docs/errors.md"] = errors().encode()
     files["docs/cli.md"] = cli().encode()
+    files["profiles/structure-definitions.json.gz"] = own_table(data_root("profiles") / "structure-definitions")
     files |= {f"docs/mappings/{name}": page.encode() for name, page in pages(mapping_set).items()}
     return files
 

@@ -15,9 +15,9 @@ from fhir_facade.definitions import definitions
 from fhir_facade.mapping.kinds import Field, Kind
 from fhir_facade.mapping.mapping_set import MappingSet
 from fhir_facade.mapping.paths import STEP, Resolved, resolve
-from fhir_facade.mapping.source import Rows, Table
 from fhir_facade.mapping.vocabulary import VOLVEN, Extension
 from fhir_facade.terminology.lists import code_lists
+from fhir_facade.yaml_text import Rows, Table
 
 Address = tuple[Any, ...]
 KINDS = ("code", "coding", "concept", "identifier", "reference", "logical")

@@ -37,9 +37,9 @@ from fhir_facade.mapping.ir import Derive, MappingRules
 from fhir_facade.mapping.load import mapping_files
 from fhir_facade.mapping.mapping_set import CompiledMapping, Ground, MappingSet, id_prefixes, load_mapping_set, load_one
 from fhir_facade.mapping.profiles import load_profiles
-from fhir_facade.mapping.source import Table, read
 from fhir_facade.mapping.vocabulary import SYSTEMS, Vocabulary, load_vocabulary
 from fhir_facade.outcome import Issue
+from fhir_facade.yaml_text import Table, read
 
 ROOT = Path(__file__).resolve().parent.parent
 EQUIVALENT = ROOT / "tests" / "laws" / "equivalent_mutants.yaml"

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from mapping_mutants import Mutant, after, setting
 
 from fhir_facade.definitions import definitions
-from fhir_facade.mapping.source import Table
 from fhir_facade.mapping.vocabulary import VOLVEN, Vocabulary
 from fhir_facade.terminology.lists import code_lists
+from fhir_facade.yaml_text import Table
 
 WITH_DATA_TYPES = ("string", "code", "integer", "date", "dateTime", "boolean", "Coding", "Identifier", "Reference")
 

@@ -52,7 +52,7 @@ ROWS: Rows = {
     "code-system-unknown": (
         "error", "not-found", 404,
         "The code system '{system}' is not served here.", "Kodeverket '{system}' finnes ikke her.",
-        "Search CodeSystem for those that are{nearest}.", "Søk i CodeSystem etter dem som finnes{nearest}.",
+        "Search CodeSystem for those that are{nearest}.", "Søk i CodeSystem etter dem som finnes{likest}.",
     ),
     "code-system-version-unknown": (
         "error", "not-found", 404,
@@ -63,12 +63,12 @@ ROWS: Rows = {
     "value-set-unknown": (
         "error", "not-found", 404,
         "The value set '{url}' is not served here.", "Verdisettet '{url}' finnes ikke her.",
-        "Search ValueSet for those that are{nearest}.", "Søk i ValueSet etter dem som finnes{nearest}.",
+        "Search ValueSet for those that are{nearest}.", "Søk i ValueSet etter dem som finnes{likest}.",
     ),
     "concept-map-unknown": (
         "error", "not-found", 404,
         "The concept map '{url}' is not served here.", "Oversettelsen '{url}' finnes ikke her.",
-        "Concept maps served: {allowed}{nearest}.", "Oversettelser som finnes: {allowed}{nearest}.",
+        "Concept maps served: {allowed}{nearest}.", "Oversettelser som finnes: {allowed}{likest}.",
     ),
     "code-not-found": (
         "error", "not-found", 404,
@@ -92,7 +92,7 @@ ROWS: Rows = {
     "input-unknown": (
         "error", "not-supported", 400,
         "{operation} takes no input '{name}' here.", "{operation} tar ikke '{name}' her.",
-        "Inputs taken: {allowed}{nearest}.", "Det som tas imot: {allowed}{nearest}.",
+        "Inputs taken: {allowed}{nearest}.", "Det som tas imot: {allowed}{likest}.",
     ),
     "input-not-served": (
         "error", "not-supported", 400,
@@ -103,14 +103,14 @@ ROWS: Rows = {
     "input-invalid": (
         "error", "value", 400,
         "The input '{name}' is not a valid {type}: {reason}.",
-        "Parameteren '{name}' er ikke en gyldig {type}: {reason}.",
+        "Parameteren '{name}' er ikke en gyldig {type}: {grunn}.",
         "Example: {example}.", "Eksempel: {example}.",
     ),
     "property-unknown": (
         "error", "not-supported", 400,
         "No code of this code system has the property '{name}'.",
         "Ingen kode i dette kodeverket har egenskapen '{name}'.",
-        "Properties: {allowed}{nearest}.", "Egenskaper: {allowed}{nearest}.",
+        "Properties: {allowed}{nearest}.", "Egenskaper: {allowed}{likest}.",
     ),
     "input-missing": (
         "error", "required", 400,
@@ -120,12 +120,12 @@ ROWS: Rows = {
     "inputs-disagree": (
         "error", "invalid", 400,
         "The inputs {names} cannot stand together in {operation}: {reason}.",
-        "Parameterne {names} kan ikke stå sammen i {operation}: {reason}.",
+        "Parameterne {names} kan ikke stå sammen i {operation}: {grunn}.",
         "Send one of them.", "Send én av dem.",
     ),
     "body-not-parameters": (
         "error", "structure", 400,
-        "The body is no Parameters resource: {reason}.", "Innholdet er ingen Parameters-ressurs: {reason}.",
+        "The body is no Parameters resource: {reason}.", "Innholdet er ingen Parameters-ressurs: {grunn}.",
         "Send a Parameters resource, or a form.", "Send en Parameters-ressurs, eller et skjema.",
     ),
     "expansion-too-costly": (

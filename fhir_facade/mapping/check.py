@@ -26,7 +26,7 @@ from fhir_facade.mapping.ir import (
 )
 from fhir_facade.mapping.kinds import Kind, Kinds
 from fhir_facade.mapping.required import required, spoken_of
-from fhir_facade.mapping.source import Table
+from fhir_facade.yaml_text import Table
 
 
 def check(mapping: MappingRules, kinds: Kinds, table: Table, lost: Collection[str] = ()) -> list[Finding]:

@@ -21,7 +21,7 @@ from fhir_facade.mapping.kinds import Kinds
 from fhir_facade.mapping.leaves import Leaf, Names, Trail, flat, leaves
 from fhir_facade.mapping.profiles import Demand, Profile, Profiles
 from fhir_facade.mapping.required import guaranteed, required
-from fhir_facade.mapping.source import Table
+from fhir_facade.yaml_text import Table
 
 
 def check_profile(

@@ -26,8 +26,8 @@ from fhir_facade.mapping.ir import MappingRules
 from fhir_facade.mapping.json_paths import leaves
 from fhir_facade.mapping.kinds import Kind, Kinds
 from fhir_facade.mapping.mapping_set import CompiledMapping, MappingSet
-from fhir_facade.mapping.source import SourceError, read
 from fhir_facade.outcome import Issue
+from fhir_facade.yaml_text import SourceError, read
 
 Sort = Literal[
     "added",

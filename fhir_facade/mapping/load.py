@@ -39,8 +39,8 @@ from fhir_facade.mapping.shapes import (
     repeated_keys,
     words_of,
 )
-from fhir_facade.mapping.source import Table
 from fhir_facade.mapping.vocabulary import Extension, Vocabulary
+from fhir_facade.yaml_text import Table
 
 FILE: Mapping[str, Shape] = {
     "mapping": "text", "version": "text", "epj": "text", "fhir": "text", "profile": "text", "meaning": "text",

@@ -11,8 +11,8 @@ from fhir_facade.mapping.findings import Finding, MappingError, finding, nearest
 from fhir_facade.mapping.kinds import ChildList, Field, FieldType, Kind, Kinds, Link, Required
 from fhir_facade.mapping.overrides import placed, retold, sources
 from fhir_facade.mapping.shapes import Shape, clean, empty, missing_keys, repeated_keys
-from fhir_facade.mapping.source import Table
 from fhir_facade.terminology.lists import code_lists
+from fhir_facade.yaml_text import Table
 
 TYPES = ("text", "code", "integer", "date", "dateTime", "year")
 REQUIRED = {"": "no", "true": "always", "in-message": "in-message"}

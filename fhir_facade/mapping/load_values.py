@@ -23,8 +23,8 @@ from fhir_facade.mapping.ir import (
     System,
 )  # fmt: skip
 from fhir_facade.mapping.paths import Resolved
-from fhir_facade.mapping.source import Table
 from fhir_facade.terminology.lists import by_system, code_lists
+from fhir_facade.yaml_text import Table
 
 if TYPE_CHECKING:
     from fhir_facade.mapping.load import Loader, Place

@@ -31,12 +31,12 @@ from fhir_facade.mapping.overrides import placed, retold, site_mapping_files, so
 from fhir_facade.mapping.profiles import Profiles, load_profiles
 from fhir_facade.mapping.put import Policy, Putting, Written
 from fhir_facade.mapping.read_values import Resolve
-from fhir_facade.mapping.source import Table
 from fhir_facade.mapping.to_bytes import Render, compile_to_bytes
 from fhir_facade.mapping.to_fhir import Forward, compile_to_fhir
 from fhir_facade.mapping.to_record import compile_to_record
 from fhir_facade.mapping.vocabulary import Vocabulary, load_vocabulary
 from fhir_facade.outcome import Issue
+from fhir_facade.yaml_text import Table
 
 if TYPE_CHECKING:
     from fhir_facade.mapping.to_where import SearchPlan

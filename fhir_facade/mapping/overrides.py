@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from fhir_facade.mapping.findings import Finding, nearest
 from fhir_facade.mapping.shapes import Shape, clean, kept, missing_keys, repeated_keys
-from fhir_facade.mapping.source import Rows, SourceError, Table, Text, read
+from fhir_facade.yaml_text import Rows, SourceError, Table, Text, read
 
 SEAM = 1_000_000
 """Greater than the number of lines of any file: a line behind it is a line of the site's file."""

@@ -15,7 +15,7 @@ from fhir_facade.mapping.ir import Coded, Identify, Rule
 from fhir_facade.mapping.kinds import PREFIX_LENGTH, Field, Kind
 from fhir_facade.mapping.load import CODECS
 from fhir_facade.mapping.mapping_set import CompiledMapping, Ground, MappingSet, id_prefixes, load_one
-from fhir_facade.mapping.source import parse
+from fhir_facade.yaml_text import parse
 
 UNDECIDED = "not decided yet"
 SHOWN = 40

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 from fhir_facade.mapping.findings import Finding, nearest
-from fhir_facade.mapping.source import Table
+from fhir_facade.yaml_text import Table
 
 Shape = Literal["text", "texts", "table", "tables", "lookup", "guards", "rows", "any"]
 WORDS: Mapping[Shape, str] = {

@@ -113,7 +113,7 @@ def table_maps(mapping_set: MappingSet) -> list[tuple[Resource, Resource]]:
     for field_, systems in _choices(mapping_set):
         name = next((name for name, table in words.tables.items() if table == systems), "")
         if name and field_.code_list:
-            found[name] = _table_map(name, words, field_.code_list, systems)
+            found[name] = table_map(name, words, field_.code_list, systems)
     return [found[name] for name in sorted(found)]
 
 
@@ -132,7 +132,8 @@ def _chosen_in(rules: Iterable[Rule], fields: Mapping[str, Field]) -> Iterator[t
             yield fields[rule.system_field], rule.systems
 
 
-def _table_map(name: str, words: Vocabulary, number: str, systems: Mapping[str, System]) -> tuple[Resource, Resource]:
+def table_map(name: str, words: Vocabulary, number: str, systems: Mapping[str, System]) -> tuple[Resource, Resource]:
+    """A table of systems as a map of the codes of a list to URIs, and the way back."""
     own = words.system(f"vol-{number}")
     uri, displays = (own.uri, own.displays or {}) if own else (f"{VOLVEN}{number}", {})
     first = {system.uri: code for code, system in reversed(list(systems.items()))}

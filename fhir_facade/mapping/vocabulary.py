@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,10 +20,12 @@ from fhir_facade.mapping.shapes import (
     missing_keys,
     repeated_keys,
 )  # fmt: skip
-from fhir_facade.mapping.source import SourceError, Table
 from fhir_facade.terminology.lists import code_lists
+from fhir_facade.terminology.uris import LISTS, LONGEST, canonical, variants
+from fhir_facade.yaml_text import SourceError, Table
 
 VOLVEN = "vol-"
+MOST_KEPT = 4096  # URIs whose spelling is remembered
 SYSTEMS = "systems.yaml"
 FILE: Mapping[str, Shape] = {
     "base": "text", "systems": "tables", "system-tables": "tables", "extensions": "tables",
@@ -54,6 +56,59 @@ class Extension:
     at: str
 
 
+class Forms(tuple[str, ...]):
+    """URIs of one system. `in` knows every form of them, and those are without end (terminology/uris.py)."""
+
+    __slots__ = ()
+
+    def __contains__(self, uri: object) -> bool:
+        wanted = canonical(uri) if isinstance(uri, str) else uri
+        return any(canonical(each) == wanted for each in self)
+
+
+class Spellings(Mapping[str, str]):
+    """Every other URI of a system → the URI that we write; those alone are gone through that systems.yaml names.
+
+    What a set of mappings writes stays: a URI of its own that stands for a list, and that of the list itself, unless
+    it is named as an alias.
+    """
+
+    def __init__(self, systems: Iterable[System]) -> None:
+        backwards = list(systems)[::-1]  # of two systems with one URI the first is meant
+        self._named = {alias: each.uri for each in backwards for alias in each.aliases if alias != each.uri}
+        self._meant = {canonical(form): each.uri for each in backwards for form in (*each.aliases, each.uri)}
+        self._written = {each.uri for each in backwards}
+        self._kept: dict[str, str] = {}  # every coding of every resource that is put asks
+
+    def __getitem__(self, uri: str) -> str:
+        spelled = self._kept.get(uri) or self._spelled(uri)
+        if spelled == uri:
+            raise KeyError(uri)
+        return spelled
+
+    def __contains__(self, uri: object) -> bool:
+        return isinstance(uri, str) and (self._kept.get(uri) or self._spelled(uri)) != uri
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._named)
+
+    def __len__(self) -> int:
+        return len(self._named)
+
+    def _spelled(self, uri: str) -> str:
+        spelled = self._found(uri)
+        if len(self._kept) < MOST_KEPT and len(uri) <= LONGEST:
+            self._kept[uri] = spelled
+        return spelled
+
+    def _found(self, uri: str) -> str:
+        named = self._named.get(uri)
+        if named is not None or uri in self._written:
+            return named or uri
+        usual = canonical(uri)
+        return uri if usual == uri and uri.startswith(LISTS) else self._meant.get(usual, usual)
+
+
 @dataclass(frozen=True)
 class Vocabulary:
     """All names that a mapping row may use for systems, tables of systems, extensions and code maps."""
@@ -67,9 +122,7 @@ class Vocabulary:
     @cached_property
     def canonical(self) -> Mapping[str, str]:
         """Every other URI that is accepted for a system → the URI that we write."""
-        lists = [volven(VOLVEN + number) for number in code_lists()]
-        known = [*self.systems.values(), *(each for each in lists if each)]
-        return {alias: each.uri for each in reversed(known) for alias in each.aliases if alias != each.uri}
+        return Spellings(self.systems.values())
 
     @property
     def system_names(self) -> list[str]:
@@ -87,10 +140,9 @@ def volven(name: str) -> System | None:
     if not name.startswith(VOLVEN) or number not in code_lists():
         return None
     listed = code_lists()[number]
-    canonical = f"http://helsedir.no/fhir/CodeSystem/no-kodeverk-{number}"
     displays = {code.replace(".", ""): row.display for code, row in listed.codes.items()}  # NPR sends no period
     displays |= {code: row.display for code, row in listed.codes.items()}
-    return System(name, listed.system, (listed.oid, canonical), displays)
+    return System(name, listed.system, Forms(variants(listed.system)), displays)
 
 
 def load_vocabulary(folder: Path, findings: list[Finding], site: Path | None = None) -> Vocabulary:
@@ -152,7 +204,8 @@ def _system(name: str, whole: Table, findings: list[Finding]) -> System:
     spec = clean(SYSTEMS, whole, SYSTEM, "a system", findings)
     if not spec.get("uri") and has_shape(whole.get("uri", ""), "text"):
         findings.append(Finding(SYSTEMS, whole.line, f"system '{name}' has no uri"))
-    return System(name, str(spec.get("uri", "")), tuple(map(str, spec.get("aliases", ()))))
+    uri = str(spec.get("uri", ""))
+    return System(name, uri, Forms((uri, *map(str, spec.get("aliases", ())))))
 
 
 def _table_of_systems(vocabulary: Vocabulary, spec: Table, findings: list[Finding]) -> dict[str, System]:

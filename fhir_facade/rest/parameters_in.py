@@ -16,11 +16,11 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from fhir_facade.mapping.findings import nearest
 from fhir_facade.outcome import Issue, Refused
 from fhir_facade.rest.query_string import GENERAL, check_format, is_pretty, pairs_of, refuse_person_number
 from fhir_facade.rest.services import Request
 from fhir_facade.store.batches import shown
+from fhir_facade.terminology.operations import near
 
 FORM = b"application/x-www-form-urlencoded"
 JSON = (b"application/fhir+json", b"application/json")
@@ -28,6 +28,7 @@ ACCEPTED = b", ".join((*JSON, FORM)).decode()
 OSLO = ZoneInfo("Europe/Oslo")
 TEXT_LIMIT = 4096
 DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
 
 TEXTS = ("valueString", "valueCode", "valueUri", "valueCanonical", "valueUrl", "valueOid", "valueId", "valueMarkdown")
 HELD_BY: Mapping[str, tuple[str, ...]] = {
@@ -85,11 +86,10 @@ class Arguments:
         facts = {"operation": self.operation, "needed": needed, "allowed": self.allowed}
         return Refused(Issue("input-missing", "", facts))
 
-    def disagree(self, names: tuple[str, ...], reason: str) -> Refused:
+    def disagree(self, names: tuple[str, ...], english: str, norwegian: str = "") -> Refused:
         """The refusal of inputs that say different things."""
-        return Refused(
-            Issue("inputs-disagree", names[0], {"operation": self.operation, "names": names, "reason": reason})
-        )
+        facts = {"operation": self.operation, "names": names, "reason": english, "grunn": norwegian or english}
+        return Refused(Issue("inputs-disagree", names[0], facts))
 
 
 def read_inputs(request: Request, inputs: Inputs) -> Arguments:
@@ -126,20 +126,21 @@ def _parameters(body: bytes) -> Iterator[tuple[str, Any]]:
     try:
         resource = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise _no_parameters(f"JSON ends or breaks at line {error.lineno}, column {error.colno}") from None
+        at = f"{error.lineno}:{error.colno}"
+        raise _no_parameters(f"JSON ends or breaks at {at}", f"JSON slutter eller brytes ved {at}") from None
     if not isinstance(resource, dict) or resource.get("resourceType") != "Parameters":
-        raise _no_parameters("resourceType is not Parameters")
+        raise _no_parameters("resourceType is not Parameters", "resourceType er ikke Parameters")
     listed = resource.get("parameter", [])
     if not isinstance(listed, list):
-        raise _no_parameters("parameter is no list")
+        raise _no_parameters("parameter is no list", "parameter er ingen liste")
     for number, each in enumerate(listed):
         if not isinstance(each, dict) or not isinstance(each.get("name"), str):
-            raise _no_parameters(f"parameter[{number}] has no name")
+            raise _no_parameters(f"parameter[{number}] has no name", f"parameter[{number}] mangler name")
         yield each["name"], each
 
 
-def _no_parameters(reason: str) -> Refused:
-    return Refused(Issue("body-not-parameters", "Parameters", {"reason": reason}))
+def _no_parameters(english: str, norwegian: str) -> Refused:
+    return Refused(Issue("body-not-parameters", "Parameters", {"reason": english, "grunn": norwegian}))
 
 
 def _take(found: Arguments, inputs: Inputs, name: str, held: Any) -> None:
@@ -156,7 +157,8 @@ def _take(found: Arguments, inputs: Inputs, name: str, held: Any) -> None:
     try:
         value = _value(kind, held)
     except ValueError as error:
-        facts = {"name": name, "type": kind, "reason": str(error), "example": example}
+        english, norwegian = error.args
+        facts = {"name": name, "type": kind, "reason": english, "grunn": norwegian, "example": example}
         raise Refused(Issue("input-invalid", name, facts)) from None
     if name in inputs.repeatable:
         found.values.setdefault(name, []).append(value)
@@ -173,22 +175,28 @@ def _general(found: Arguments, name: str, value: str) -> None:
 
 def _unknown(inputs: Inputs, name: str) -> Issue:
     if name in inputs.of_path:
-        reason = "the resource in the path says which it is"
-        return Issue("inputs-disagree", name, {"operation": inputs.operation, "names": (name, "id"), "reason": reason})
+        reasons = {
+            "reason": "the resource in the path says which it is", "grunn": "ressursen i stien sier hvilken det er",
+        }  # fmt: skip
+        return Issue("inputs-disagree", name, {"operation": inputs.operation, "names": (name, "id"), **reasons})
     said, allowed = shown(name), [*inputs.takes, *GENERAL]
-    facts = {"operation": inputs.operation, "name": said, "allowed": allowed, "nearest": nearest(said, allowed)}
+    facts = {"operation": inputs.operation, "name": said, "allowed": allowed, **near(said, allowed)}
     return Issue("input-not-served" if name in inputs.not_served else "input-unknown", said, facts)
 
 
 def _value(kind: str, held: Any) -> Any:
-    """The value of an input; ValueError says what is wrong without repeating it."""
+    """The value of an input; ValueError says what is wrong, in en and nb, without repeating it."""
     if isinstance(held, str):
         if kind in IN_A_BODY:
-            raise ValueError("it can be sent in a Parameters resource only, with POST")
+            raise ValueError(
+                "it can be sent in a Parameters resource only, with POST",
+                "den kan bare sendes i en Parameters-ressurs, med POST",
+            )
         return READ[kind](held)
     members = [member for member in held if member.startswith("value")]
     if len(members) != 1 or members[0] not in HELD_BY[kind]:
-        raise ValueError(f"one of {', '.join(HELD_BY[kind])} is expected")
+        names = ", ".join(HELD_BY[kind])
+        raise ValueError(f"one of {names} is expected", f"en av {names} ventes")
     value = held[members[0]]
     if kind == "boolean" and isinstance(value, bool):
         return value
@@ -197,51 +205,54 @@ def _value(kind: str, held: Any) -> Any:
     if kind in IN_A_BODY:
         return coding(value) if kind == "Coding" else _concept(value)
     if not isinstance(value, str):
-        raise ValueError("the JSON is of another type")
+        raise ValueError("the JSON is of another type", "verdien i JSON er av en annen type")
     return READ[kind](value)
 
 
 def coding(value: Any) -> dict[str, str]:
     """A Coding with its texts checked; what else it holds is left out."""
     if not isinstance(value, dict):
-        raise ValueError("the JSON is of another type")
+        raise ValueError("the JSON is of another type", "verdien i JSON er av en annen type")
     if not isinstance(value.get("code"), str):
-        raise ValueError("it has no code")
+        raise ValueError("it has no code", "den mangler code")
     return {name: _text(value[name]) for name in ("system", "version", "code", "display") if name in value}
 
 
 def _concept(value: Any) -> dict[str, Any]:
     codings = value.get("coding") if isinstance(value, dict) else None
     if not isinstance(codings, list) or not codings:
-        raise ValueError("it has no coding")
+        raise ValueError("it has no coding", "den mangler coding")
     return {"coding": [coding(each) for each in codings]}
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise ValueError("the JSON is of another type")
+        raise ValueError("the JSON is of another type", "verdien i JSON er av en annen type")
     if not value.strip():
-        raise ValueError("it is empty")
+        raise ValueError("it is empty", "den er tom")
     if len(value) > TEXT_LIMIT or not value.isprintable():
-        raise ValueError(f"it has control characters or more than {TEXT_LIMIT}")
+        raise ValueError(
+            f"it has control characters or more than {TEXT_LIMIT}",
+            f"den har kontrolltegn eller flere tegn enn {TEXT_LIMIT}",
+        )
     return value
 
 
 def _code(value: str) -> str:
     if value != value.strip() or "  " in value:
-        raise ValueError("a code has no spaces around it")
+        raise ValueError("a code has no spaces around it", "en kode har ikke mellomrom rundt seg")
     return _text(value)
 
 
 def _boolean(value: str) -> bool:
     if value not in ("true", "false"):
-        raise ValueError("it is neither true nor false")
+        raise ValueError("it is neither true nor false", "den er verken true eller false")
     return value == "true"
 
 
 def _integer(value: str) -> int:
     if not (value.isascii() and value.isdigit() and len(value) < 10):
-        raise ValueError("it is no whole number from 0 up")
+        raise ValueError("it is no whole number from 0 up", "den er ikke et helt tall fra 0")
     return int(value)
 
 
@@ -250,12 +261,14 @@ def _day(value: str) -> date:
     try:
         if DAY.fullmatch(value):
             return date.fromisoformat(value)
-        instant = datetime.fromisoformat(value)
-    except ValueError:
-        instant = None
-    if instant is None or instant.tzinfo is None:
-        raise ValueError("a whole day is needed, or a time with its offset")
-    return instant.astimezone(OSLO).date()
+        if INSTANT.fullmatch(value):
+            return datetime.fromisoformat(value).astimezone(OSLO).date()
+    except (ValueError, OverflowError):  # no such day, or one beyond the years that there are
+        pass
+    raise ValueError(
+        "a whole day is needed, or a time with seconds and its offset",
+        "en hel dato trengs, eller et tidspunkt med sekunder og tidssone",
+    )
 
 
 READ: Mapping[str, Callable[[str], Any]] = MappingProxyType(

@@ -32,6 +32,7 @@ from fhir_facade.terminology.operations import (
 )
 from fhir_facade.terminology.resources import value_set_resource
 from fhir_facade.terminology.uris import canonical
+from fhir_facade.terminology.value_sets import ValueSet
 
 DEFINITIONS = "http://hl7.org/fhir/OperationDefinition"
 
@@ -52,7 +53,7 @@ class Asked:
             return self.on.url, self.on.version
         values = {self.arguments.text(name) for name in given}
         if len(values) > 1:
-            raise self.arguments.disagree(tuple(given), "they differ")
+            raise self.arguments.disagree(tuple(given), "they differ", "de er ulike")
         url, _, version = values.pop().partition("|") if values else ("", "", "")
         return url, version
 
@@ -77,7 +78,7 @@ class Asked:
             if code == "code" and "display" in self.arguments.values:
                 given["display"] = self.arguments.text("display")
         elif code in self.arguments.values:
-            raise self.arguments.disagree((code, coding), "both name a code")
+            raise self.arguments.disagree((code, coding), "both name a code", "begge sier en kode")
         whole = {"system": system, "version": version} | given
         return {name: value for name, value in whole.items() if value}
 
@@ -88,7 +89,7 @@ class Asked:
             return [self.coding(system, version)]
         for other in ("code", "coding"):
             if other in self.arguments.values:
-                raise self.arguments.disagree((other, "codeableConcept"), "both name a code")
+                raise self.arguments.disagree((other, "codeableConcept"), "both name a code", "begge sier en kode")
         found: list[dict[str, str]] = concept["coding"]
         return found
 
@@ -96,7 +97,7 @@ class Asked:
 def look_up_code(asked: Asked) -> Resource:
     """CodeSystem/$lookup."""
     system, version = asked.url("system")
-    coding = asked.coding(system, version or asked.arguments.text("version"))
+    coding = asked.coding(system, one_version(asked, version))
     if "system" not in coding:
         raise asked.arguments.missing("system")
     one_system(asked, "coding", coding, system)
@@ -111,13 +112,21 @@ def look_up_code(asked: Asked) -> Resource:
 def one_system(asked: Asked, name: str, coding: Mapping[str, str], system: str) -> None:
     """Refuse a coding of another system than the one that the call is about."""
     if system and canonical(coding["system"]) != canonical(system):
-        raise asked.arguments.disagree((name, "system"), "they name two code systems")
+        raise asked.arguments.disagree((name, "system"), "they name two code systems", "de sier to kodeverk")
+
+
+def one_version(asked: Asked, version: str, name: str = "version") -> str:
+    """The one version that is asked for: behind the URI, beside it, or nowhere; Refused when there are two."""
+    beside = asked.arguments.text(name)
+    if version and beside and version != beside:
+        raise asked.arguments.disagree((name, "url"), "they name two editions", "de sier to utgaver")
+    return version or beside
 
 
 def subsumption(asked: Asked) -> Resource:
     """CodeSystem/$subsumes."""
     system, version = asked.url("system")
-    version = version or asked.arguments.text("version")
+    version = one_version(asked, version)
     first = asked.coding(system, version, "codeA", "codingA")
     second = asked.coding(system, version, "codeB", "codingB")
     if "system" not in first or "system" not in second:
@@ -126,7 +135,7 @@ def subsumption(asked: Asked) -> Resource:
     one_system(asked, "codingB", second, system or first["system"])
     versions = {each["version"] for each in (first, second) if "version" in each}
     if len(versions) > 1:
-        raise asked.arguments.disagree(("codingA", "codingB"), "they name two editions")
+        raise asked.arguments.disagree(("codingA", "codingB"), "they name two editions", "de sier to utgaver")
     chosen = edition_of(asked.services.catalogue, first["system"], "".join(versions), asked.day, dated=False)
     return subsumes(chosen, first["code"], second["code"])
 
@@ -134,7 +143,7 @@ def subsumption(asked: Asked) -> Resource:
 def validation_in_system(asked: Asked) -> Resource:
     """CodeSystem/$validate-code."""
     url, version = asked.url("url", "system")
-    version = version or asked.arguments.text("version")
+    version = one_version(asked, version)
     codings = asked.codings(url, version)
     return validate_code(
         asked.services.catalogue, codings, on=asked.day, language=asked.language, system=url, version=version,
@@ -144,8 +153,8 @@ def validation_in_system(asked: Asked) -> Resource:
 
 def validation_in_value_set(asked: Asked) -> Resource:
     """ValueSet/$validate-code."""
-    value_set = value_set_of(asked.services.catalogue, _value_set_url(asked))
-    version = asked.arguments.text("systemVersion")
+    value_set, version = _value_set(asked)
+    version = one_version(asked, version, "systemVersion")
     codings = asked.codings(asked.arguments.text("system"), version)
     if not all("system" in each for each in codings):
         raise asked.arguments.missing("system")
@@ -155,17 +164,21 @@ def validation_in_value_set(asked: Asked) -> Resource:
     )  # fmt: skip
 
 
-def _value_set_url(asked: Asked) -> str:
-    url, _ = asked.url("url")
+def _value_set(asked: Asked) -> tuple[ValueSet, str]:
+    """The value set that is asked about, and the edition of its codes that `url|version` means, if it does."""
+    url, version = asked.url("url")
     if not url:
         raise asked.arguments.missing("url")
-    return url
+    if asked.on is not None:
+        version = ""  # the resource says what is newest, and a day may choose another edition
+    found = value_set_of(asked.services.catalogue, f"{url}|{version}" if version else url)
+    return found, version if all(each.codes is None for each in found.includes) else ""
 
 
 def expansion(asked: Asked) -> Resource:
     """ValueSet/$expand."""
     arguments, services = asked.arguments, asked.services
-    value_set = value_set_of(services.catalogue, _value_set_url(asked))
+    value_set, version = _value_set(asked)
     wanted = Wanted(
         on=asked.day,
         dated=asked.dated,
@@ -174,7 +187,7 @@ def expansion(asked: Asked) -> Resource:
         count=arguments.get("count"),
         active_only=arguments.flag("activeOnly"),
     )
-    parts = parts_of(services.catalogue, value_set, asked.day if wanted.dated else None)
+    parts = parts_of(services.catalogue, value_set, asked.day if wanted.dated else None, version)
     timestamp = services.now().isoformat(timespec="seconds")
     return expanded_value_set(
         value_set_resource(value_set), expand(parts, wanted), wanted, parts, timestamp=timestamp,
@@ -195,7 +208,10 @@ def translation(asked: Asked) -> Resource:
     if not all("system" in each for each in codings):
         raise arguments.missing("system")
     if sources and not all(services.translations.canonical(each["system"]) in sources for each in codings):
-        raise arguments.disagree(("source", "system"), "the code is of a system that the value set has nothing of")
+        raise arguments.disagree(
+            ("source", "system"), "the code is of a system that the value set has nothing of",
+            "koden er i et kodeverk som verdisettet ikke har noe fra",
+        )  # fmt: skip
     return translated(
         services.translations, services.catalogue, codings, url=url, reverse=arguments.flag("reverse"),
         targets=targets, language=asked.language,

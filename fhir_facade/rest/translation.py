@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fhir_facade.contracts import Resource
-from fhir_facade.mapping.findings import nearest
 from fhir_facade.mapping.translating import Match, Translations, succeeds, translate
 from fhir_facade.outcome import Issue, Refused, operation_outcome
 from fhir_facade.terminology.judging import told
-from fhir_facade.terminology.operations import system_unknown
+from fhir_facade.terminology.operations import near, system_unknown
 
 if TYPE_CHECKING:
     from fhir_facade.terminology.catalogue import Catalogue
@@ -27,7 +26,7 @@ def chosen_map(translations: Translations, url: str, version: str) -> str:
     served = known[url].resource.get("version", "") if url in known else ""
     if url not in known or version not in ("", served):
         said = told(f"{url}|{version}" if version else url)
-        facts = {"url": said, "allowed": list(known), "nearest": nearest(said, known)}
+        facts = {"url": said, "allowed": list(known), **near(said, known)}
         raise Refused(Issue("concept-map-unknown", "", facts))
     return url
 

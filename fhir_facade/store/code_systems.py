@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,7 +21,7 @@ from sqlalchemy import (
 
 from fhir_facade.outcome import Issue, Refused
 from fhir_facade.store.connections import Connections
-from fhir_facade.store.edition_tables import APPLICATION, EDITIONS, LAYOUT, EditionTables, edition_of, number_of
+from fhir_facade.store.edition_tables import APPLICATION, EDITIONS, LAYOUT, EditionTables, edition_of, stored
 from fhir_facade.store.tables import text_of
 from fhir_facade.terminology.concepts import NOTHING, Concept, Designation, Edition, Status, newness, spaced
 
@@ -65,10 +66,16 @@ class ImportedCodeSystem:
             return 0, []
         last = min(offset + limit, COUNTED)
         with self._reading() as (connection, tables):
-            matching = connection.execute(tables.matches, (_match(words, compact(text)), COUNTED + 1)).fetchall()
-            places = _ranked(connection, tables, text, [row[0] for row in matching], last)[offset:last]
+            if len(words) > 1:
+                found = tables.kept_words.match(connection, words, compact(text))
+                total, matching = min(len(found), COUNTED + 1), iter(found)
+            else:
+                match = f'"{words[0]}"*'  # a word holds letters and digits only: nothing in it is an operator
+                total = connection.execute(tables.counted, (match, COUNTED + 1)).fetchone()[0]
+                matching = (row[0] for row in connection.execute(tables.matches, (match, last)))
+            places = _ranked(connection, tables, text, matching, last)[offset:last] if total and limit else []
             rows = [connection.execute(tables.by_place, (place,)).fetchone() for place in places]
-        return len(matching), [_concept(row) for row in rows]
+        return total, [_concept(row) for row in rows]
 
     def page(self, offset: int, limit: int) -> list[Concept]:
         """Concepts in the order of the source."""
@@ -103,18 +110,14 @@ class ImportedCodeSystem:
     @contextmanager
     def _reading(self) -> Iterator[tuple[sqlite3.Connection, EditionTables]]:
         with self._connections.snapshot() as connection:
-            try:
-                connection.execute(self._tables[0].by_place, (0,))
-            except sqlite3.OperationalError:
-                self._tables[0] = self._again(connection)
-            yield connection, self._tables[0]
-
-    def _again(self, connection: sqlite3.Connection) -> EditionTables:
-        edition = number_of(connection, self.edition.url, self.edition.version)
-        if edition is None:
-            facts = {"url": self.edition.url, "version": self.edition.version}
-            raise Refused(Issue("code-system-gone", self._connections.path, facts))
-        return EditionTables(edition)
+            now = stored(connection, self.edition.url, self.edition.version)
+            if now is None:
+                facts = {"url": self.edition.url, "version": self.edition.version}
+                raise Refused(Issue("code-system-gone", self._connections.path, facts))
+            tables = self._tables[0]
+            if (tables.number, tables.digest) != now:  # a number is given again when its edition is gone
+                self._tables[0] = tables = EditionTables(*now)
+            yield connection, tables
 
 
 _EDITIONS = text_of(select(EDITIONS).order_by(EDITIONS.c.number))
@@ -129,7 +132,9 @@ def open_editions(path: str | Path) -> list[ImportedCodeSystem]:
         judge_file(connection, path)
         rows = [dict(zip(EDITIONS.c.keys(), row, strict=True)) for row in connection.execute(_EDITIONS)]
     found = [
-        ImportedCodeSystem(edition_of(row), bool(row["dotless"]), connections, [EditionTables(row["number"])])
+        ImportedCodeSystem(
+            edition_of(row), bool(row["dotless"]), connections, [EditionTables(row["number"], row["digest"])]
+        )
         for row in rows
     ]
     found.sort(key=lambda one: newness(one.edition), reverse=True)
@@ -180,27 +185,18 @@ def indexed_words(code: str, texts: Iterable[str]) -> str:
     return " ".join(dict.fromkeys([*words_of(spaced(code)), compact(code), *words_of(spaced(" ".join(texts)))]))
 
 
-def _match(words: list[str], code: str) -> str:
-    """All words begin so, or the code does. Words hold letters and digits only: nothing in them is an operator."""
-    every = " AND ".join(f'"{word}"*' for word in words)
-    return every if [code] == words else f'({every}) OR "{code}"*'
-
-
 def _ranked(
-    connection: sqlite3.Connection, tables: EditionTables, text: str, matching: list[int], wanted: int
+    connection: sqlite3.Connection, tables: EditionTables, text: str, matching: Iterator[int], wanted: int
 ) -> list[int]:
-    """The first places, rank after rank; `matching` is all that match, and the last rank."""
-    if not matching:
-        return []
+    """The first places, rank after rank; the last rank is all that matches."""
     code = compact(text)
     values = ((code,), (text,), (code, code + LAST_LETTER), (text, text + LAST_LETTER))
     places: dict[int, None] = {}
     for statement, given in zip(tables.ranks, values, strict=True):
         if len(places) >= wanted:
-            break
-        # so many more as are known already: they may come again
-        places.update((row[0], None) for row in connection.execute(statement, (*given, wanted + len(places))))
-    places.update(dict.fromkeys(matching[: wanted + len(places)]))
+            return list(places)
+        places.update((row[0], None) for row in connection.execute(statement, (*given, wanted)))
+    places.update(dict.fromkeys(islice(matching, wanted)))
     return list(places)
 
 

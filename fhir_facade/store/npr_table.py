@@ -13,7 +13,6 @@ from typing import Any
 from fhir_facade.mapping.findings import Finding, MappingError, nearest
 from fhir_facade.mapping.kinds import ChildList, Field, Kind, Kinds
 from fhir_facade.mapping.shapes import Shape, clean, kept, missing_keys, repeated_keys, unknown_keys
-from fhir_facade.mapping.source import SourceError, Table, read
 from fhir_facade.store.npr_tree import (
     PART,
     Attribute,
@@ -26,6 +25,7 @@ from fhir_facade.store.npr_tree import (
     Slot,
     Unique,
 )
+from fhir_facade.yaml_text import SourceError, Table, read
 
 KEYS: Mapping[str, Shape] = {
     "message": "text", "version": "text", "namespace": "text", "modules": "tables", "fixed": "lookup",

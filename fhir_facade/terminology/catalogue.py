@@ -55,10 +55,10 @@ class Catalogue:
         """The value set of a URL, with or without `|version`; a URI of a code system means all of its codes."""
         plain, _, version = url.partition("|")
         found = shipped.value_set(plain)
-        if found is None:
-            newest = self.code_system(self._by_value_set.get(plain, plain))
-            found = None if newest is None else shipped.all_codes(newest.edition)
-        return found if found is None or version in ("", found.version) else None
+        if found is not None:
+            return found if version in ("", found.version) else None
+        chosen = self.code_system(self._by_value_set.get(plain, plain), version)
+        return None if chosen is None else shipped.all_codes(chosen.edition)
 
     def value_sets(self) -> Iterator[ValueSet]:
         """All codes of each system but those of R4, then R4's own value sets."""

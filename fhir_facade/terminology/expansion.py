@@ -14,6 +14,7 @@ from typing import Any
 from fhir_facade.contracts import Resource
 from fhir_facade.outcome import Issue, Refused
 from fhir_facade.terminology.concepts import CodeSystem, Concept, covers, spaced
+from fhir_facade.terminology.judging import told
 
 MOST = 5000
 """Most codes of one answer."""
@@ -159,12 +160,14 @@ def _found(code_system: CodeSystem, text: str) -> Iterator[Concept]:
 
 
 def _pages(page: Callable[[int, int], list[Concept]]) -> Iterator[Concept]:
-    """All that a function of offset and limit gives, some at a time and never many more than SCANNED."""
-    for offset in range(0, SCANNED + CHUNK, CHUNK):
-        concepts = page(offset, CHUNK)
+    """All that a function of offset and limit gives, some at a time and not without end."""
+    offset, size = 0, CHUNK
+    while offset <= SCANNED:
+        concepts = page(offset, size)
         yield from concepts
-        if len(concepts) < CHUNK:
+        if len(concepts) < size:
             return
+        offset, size = offset + size, 2 * size  # each page of a search begins from its start
 
 
 def rank(concept: Concept, text: str) -> int | None:
@@ -206,7 +209,7 @@ def expanded_value_set(
 def _parameters(wanted: Wanted, parts: Sequence[Part], language: str, designations: bool) -> Iterator[dict[str, Any]]:
     """What the expansion went by: the inputs as they were heeded, and the editions."""
     if wanted.text:
-        yield {"name": "filter", "valueString": wanted.text}
+        yield {"name": "filter", "valueString": told(wanted.text)}
     if wanted.offset:
         yield {"name": "offset", "valueInteger": wanted.offset}
     if wanted.count is not None:

@@ -26,6 +26,7 @@ compared with case where the system tells cases apart, and with the full stop un
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -49,7 +50,8 @@ REASONS: Mapping[str, tuple[str, str]] = {
     ),
 }  # fmt: skip
 LONGEST_TOLD = 200
-DIGITS_OF_A_PERSON = 11
+PERSON = re.compile(r"\d(?:[\s-]?\d){10}").search
+"""Eleven digits, however they are spaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +107,7 @@ def judge(
 
 def told(text: str) -> str:
     """A code or URI of a client as it may be repeated: short, and without what could be a person's number."""
-    longest = max((len(run) for run in "".join(c if c.isdigit() else " " for c in text).split()), default=0)
-    if longest >= DIGITS_OF_A_PERSON:
+    if PERSON(text):
         return "…"
     return text if len(text) <= LONGEST_TOLD else f"{text[:LONGEST_TOLD]}…"
 

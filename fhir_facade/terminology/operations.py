@@ -51,13 +51,14 @@ def edition_of(
 def system_unknown(catalogue: Catalogue, system: str) -> Issue:
     """The issue for a system that is not here, with the nearest one."""
     known = [uri for each in catalogue.code_systems() for uri in (each.edition.url, *each.edition.identifiers)]
-    return Issue("code-system-unknown", "", {"system": told(system), "nearest": near(system, known)})
+    return Issue("code-system-unknown", "", {"system": told(system), **near(system, known)})
 
 
-def near(said: str, known: Iterable[str]) -> str:
-    """ " (did you mean 'x'?)" for the closest of the known, or nothing."""
+def near(said: str, known: Iterable[str]) -> dict[str, str]:
+    """The hint at the closest of the known, in en and nb; both "" where nothing is close."""
     close = get_close_matches(said, list(known), n=1, cutoff=0.6)
-    return f" (did you mean '{close[0]}'?)" if close else ""
+    english, norwegian = (f" (did you mean '{close[0]}'?)", f" (mente du '{close[0]}'?)") if close else ("", "")
+    return {"nearest": english, "likest": norwegian}
 
 
 def found(code_system: CodeSystem, code: str) -> Concept:
@@ -106,7 +107,7 @@ def _check_properties(code_system: CodeSystem, names: Sequence[str]) -> None:
         known.update(each.properties)
     for name in names:
         if name not in known:
-            facts = {"name": told(name), "allowed": sorted(known), "nearest": near(name, known)}
+            facts = {"name": told(name), "allowed": sorted(known), **near(name, known)}
             raise Refused(Issue("property-unknown", "property", facts))
 
 
@@ -201,14 +202,20 @@ def verdict_parameters(verdict: Verdict, language: str, display_language: str = 
 
 
 def value_set_of(catalogue: Catalogue, url: str) -> ValueSet:
-    """The value set of a canonical, or all codes of the system of a URI; Refused when there is none."""
-    found = catalogue.value_set(url.partition("|")[0])
+    """The value set of a canonical, or all codes of the system of a URI; with `|version` that one, or Refused."""
+    found = catalogue.value_set(url)
     if found is None:
         known = [each.url for each in catalogue.value_sets()]
-        raise Refused(Issue("value-set-unknown", "", {"url": told(url), "nearest": near(url, known)}))
+        raise Refused(Issue("value-set-unknown", "", {"url": told(url), **near(url, known)}))
     return found
 
 
-def parts_of(catalogue: Catalogue, value_set: ValueSet, on: date | None) -> list[Part]:
-    """The editions that a value set takes codes from, for a day or the newest; Refused when one is not here."""
-    return [Part(edition_of(catalogue, each.system, "", on), each.codes) for each in value_set.includes]
+def parts_of(catalogue: Catalogue, value_set: ValueSet, on: date | None, version: str = "") -> list[Part]:
+    """The editions that a value set takes codes from, for a day or the newest; Refused when one is not here.
+
+    The `version` of a value set of all codes is that of the edition, which then goes before the day.
+    """
+    return [
+        Part(edition_of(catalogue, each.system, "" if each.codes else version, on), each.codes)
+        for each in value_set.includes
+    ]

@@ -89,7 +89,8 @@ def all_codes(edition: Edition) -> ValueSet:
 
 def value_set_url(system: str) -> str:
     """The URL of the value set of all codes of a system; R4 has other value sets that end like systems of ours."""
-    return f"{ALL_CODES}{resource_id(system) if system.startswith(LIST) else f'all-{resource_id(system)}'}"
+    published = _published_value_sets().get(system)
+    return published or f"{ALL_CODES}{resource_id(system) if system.startswith(LIST) else f'all-{resource_id(system)}'}"
 
 
 def resource_id(url: str) -> str:
@@ -160,6 +161,12 @@ def own_systems() -> Mapping[str, CodeTable]:
 def _own_file() -> Mapping[str, Any]:
     content: dict[str, Any] = yaml.safe_load((data_root("profiles") / "terminology" / "own.yaml").read_text("utf-8"))
     return content
+
+
+@cache
+def _published_value_sets() -> Mapping[str, str]:
+    """System → the value set of all of its codes, where whoever published the system has one."""
+    return {row["url"]: row["value-set"] for row in _own_file()["code-systems"] if "value-set" in row}
 
 
 def _own(row: Mapping[str, Any]) -> CodeTable:

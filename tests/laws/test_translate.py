@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
+from fhir_facade.contracts import Resource
 from fhir_facade.definitions import definitions
 from fhir_facade.mapping.codecs import coded_value
 from fhir_facade.mapping.ir import Coded, Each, Identify, Rule
 from fhir_facade.mapping.mapping_set import MappingSet, load_mapping_set
 from fhir_facade.mapping.read_values import back, chosen_by
-from fhir_facade.mapping.translating import URIS, Match, Translations, succeeds, translate, translations
+from fhir_facade.mapping.translating import URIS, Match, Translations, succeeds, table_map, translate, translations
 from fhir_facade.outcome import Issue
 from fhir_facade.resources import data_root
 
@@ -112,3 +113,25 @@ def test_a_letter_becomes_the_system_that_the_row_writes_and_goes_back(
             assert one(translate(known, letter, source, URIS)) == (URIS, system.uri)
             for uri in (system.uri, *system.aliases):
                 assert one(translate(known, uri, URIS, source)) == (source, chosen_by(rule.systems, system.uri))
+
+
+def test_only_the_system_that_is_asked_for_is_translated_to(known: Translations) -> None:
+    act, levels = "http://terminology.hl7.org/CodeSystem/v3-ActCode", "urn:oid:2.16.578.1.12.4.1.1.8406"
+    assert translate(known, "3", levels, act)
+    assert not translate(known, "3", levels, "http://example.org/none")
+    assert not translate(known, "AMB", act, "http://example.org/none", reverse=True)
+    assert not translate(known, "3", levels, levels)
+
+
+def test_of_two_letters_of_one_system_the_first_is_gone_back_to() -> None:
+    """Rows choose the first too (read_values.chosen_by)."""
+    words = SHIPPED.vocabulary
+    system = words.system("vol-7110")
+    assert system is not None
+    there, back = map(_map, table_map("two", words, "8410", {"D": system, "A": system}))
+    assert there == {"D": system.uri, "A": system.uri}
+    assert back == {system.uri: chosen_by({"D": system, "A": system}, system.uri)} == {system.uri: "D"}
+
+
+def _map(resource: Resource) -> dict[str, str]:
+    return {each["code"]: each["target"][0]["code"] for each in resource["group"][0]["element"]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -210,6 +211,9 @@ NOT_LOADED = "http://loinc.org"
         (f"ConceptMap/$translate?system={NOT_LOADED}&code=1", 404, "code-system-unknown"),
         ("ConceptMap/$translate?code=1", 400, "input-missing"),
         (f"ConceptMap/$translate?system={LIST}&code=1&target=http://example.org/none", 404, "value-set-unknown"),
+        (f"ValueSet/$expand?url={VALUE_SET}|9", 404, "value-set-unknown"),
+        (f"ValueSet/$validate-code?url={VALUE_SET}|9&system={LIST}&code=1", 404, "value-set-unknown"),
+        (f"ConceptMap/$translate?system={LIST}&code=1&target={VALUE_SET}|9", 404, "value-set-unknown"),
         (f"CodeSystem/$lokup?system={LIST}&code=1", 404, "operation-unknown"),
         ("ValueSet/vol-8406/$expnad", 404, "operation-unknown"),
         (f"CodeSystem/$lookup?system={LIST}&code={PERSON}", 400, "person-number-in-url"),
@@ -274,6 +278,67 @@ def test_an_identity_number_in_a_body_is_not_repeated(ask: Ask) -> None:
     for operation in ("$lookup", "$validate-code"):
         body = resource(coding={"valueCoding": {"system": LIST, "code": PERSON}})
         assert PERSON not in ask("POST", f"/fhir/CodeSystem/{operation}", json=body, headers=JSON).text
+
+
+def test_two_systems_or_two_editions_in_one_question_are_refused(ask: Ask) -> None:
+    def asked(operation: str, **given: Any) -> httpx.Response:
+        body = resource(**{name: {"valueCoding": value} for name, value in given.items()})
+        return ask("POST", f"/fhir/CodeSystem/{operation}", json=body, headers=JSON)
+
+    one, other = {"system": LIST, "code": "1"}, {"system": FIELDS, "code": "1"}
+    answers = [
+        ask("POST", "/fhir/CodeSystem/vol-8406/$lookup", json=resource(coding={"valueCoding": other}), headers=JSON),
+        asked("$subsumes", codingA=one, codingB=other),
+        asked("$subsumes", codingA={**one, "version": "1"}, codingB={**one, "version": "2"}),
+        ask("GET", f"/fhir/CodeSystem/$lookup?system={LIST}|1&code=1&version=2"),
+    ]
+    assert [(answer.status_code, fault(answer)) for answer in answers] == [(400, "inputs-disagree")] * 4
+    for given in ({"coding": one}, {"codeableConcept": {"coding": [one]}}):
+        kind = "valueCoding" if "coding" in given else "valueCodeableConcept"
+        body = resource(
+            code={"valueCode": "1"}, url={"valueUri": LIST}, **{name: {kind: value} for name, value in given.items()}
+        )
+        answer = ask("POST", "/fhir/CodeSystem/$validate-code", json=body, headers=JSON)
+        assert (answer.status_code, fault(answer)) == (400, "inputs-disagree")
+    assert asked("$subsumes", codingA=one, codingB={**one, "system": PUBLISHED, "code": "2"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "day",
+    [
+        "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2024", "2024-02-30", "20240630", "2024-W26-7",
+        "2024-06-30T10:00", "2024-06-30T10:00:00", "20240630T100000Z", "2024-06-30 10:00:00Z",
+    ],
+)  # fmt: skip
+def test_what_is_no_day_is_refused(ask: Ask, day: str) -> None:
+    answer = ask("GET", f"/fhir/CodeSystem/$lookup?system={LIST}&code=1&date={quote(day)}")
+    assert (answer.status_code, fault(answer)) == (400, "input-invalid")
+
+
+@pytest.mark.parametrize(
+    ("day", "verdict"), [("2024-12-31T22:59:59Z", "2024-12-31"), ("2024-12-31T23:00:00.123456789Z", "2025-01-01")]
+)
+def test_an_instant_is_the_day_that_it_is_in_norway(ask: Ask, day: str, verdict: str) -> None:
+    answer = ask("GET", f"/fhir/ValueSet/vol-8406/$expand?date={day}&count=1")
+    assert {"name": "date", "valueDateTime": verdict} in answer.json()["expansion"]["parameter"]
+
+
+def test_a_norwegian_answer_has_no_english_in_it(ask: Ask) -> None:
+    nb = {"Accept-Language": "nb"}
+    for path, said in (
+        (f"CodeSystem/$lookup?system={LIST}&cod=1", "mente du 'code'?"),
+        (f"CodeSystem/$lookup?system={LIST}9&code=1", "mente du"),
+        ("ValueSet/$expand?url=http://fhir-facade.no/fhir/ValueSet/vol-8406x", "mente du"),
+        (f"ConceptMap/$translate?url={MAP}s&system={LIST}&code=1", "mente du"),
+        (f"CodeSystem/$lookup?system={LIST}&code=1&property=statuss", "mente du 'status'?"),
+        (f"CodeSystem/$lookup?system={LIST}&code=1&date=x", "en hel dato trengs"),
+        (f"ValueSet/$expand?url={LIST}&count=-1", "ikke et helt tall"),
+        (f"ValueSet/$expand?url={LIST}&activeOnly=yes", "verken true eller false"),
+        (f"CodeSystem/vol-8406/$lookup?system={LIST}&code=1", "ressursen i stien"),
+    ):
+        (issue,) = ask("GET", f"/fhir/{path}", headers=nb).json()["issue"]
+        assert said in issue["details"]["text"], issue
+        assert "did you mean" not in issue["details"]["text"]
 
 
 def test_the_nearest_name_is_told(ask: Ask) -> None:

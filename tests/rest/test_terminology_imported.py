@@ -77,6 +77,27 @@ def test_where_no_day_is_asked_for_an_older_whole_edition_goes_before_a_sample(
     assert ask("GET", f"{path}&date=2031-06-30").status_code == 404
 
 
+@pytest.mark.parametrize("url", [ICD, "http://fhir-facade.no/fhir/ValueSet/vol-7110"])
+def test_a_version_behind_the_url_of_a_value_set_is_the_edition(ask: Ask, url: str) -> None:
+    def expanded(more: str) -> list[str]:
+        return [each["code"] for each in ask("GET", f"/fhir/ValueSet/$expand?{more}").json()["expansion"]["contains"]]
+
+    def verdict(more: str) -> str:
+        return str(told(ask("GET", f"/fhir/ValueSet/$validate-code?system={ICD}&code=A001&{more}"))["verdict"])
+
+    assert expanded(f"url={url}") == expanded(f"url={url}|2025") == ["A00", "A000", "A001"]
+    assert expanded(f"url={url}|2024") == expanded(f"url={url}&date=2024-06-30") == ["A00", "A000"]
+    assert verdict(f"url={url}|2025") == "valid"
+    assert verdict(f"url={url}|2024&date=2024-06-30") == "invalid"
+    for path in (f"ValueSet/$expand?url={url}|2020", f"ValueSet/$validate-code?url={url}|2020&system={ICD}&code=A00"):
+        assert ask("GET", f"/fhir/{path}").status_code == 404
+    assert (
+        ask("GET", f"/fhir/ValueSet/$validate-code?url={url}|2024&systemVersion=2025&system={ICD}&code=A00").status_code
+        == 400
+    )
+    assert ask("GET", "/fhir/ValueSet/vol-7110/$expand?date=2024-06-30").json()["expansion"]["total"] == 2
+
+
 def test_a_code_that_came_later_is_judged_by_the_edition_of_the_day(ask: Ask) -> None:
     path = f"/fhir/CodeSystem/$validate-code?url={ICD}&code=A001"
     assert told(ask("GET", path))["verdict"] == "valid"

@@ -6,13 +6,14 @@ import sqlite3
 import threading
 from pathlib import Path
 
+import orjson
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fhir_facade.outcome import Refused
 from fhir_facade.store import code_systems
-from fhir_facade.store.code_system_import import Asked, import_files
+from fhir_facade.store.code_system_import import Asked, import_files, remove_edition
 from fhir_facade.store.code_systems import ImportedCodeSystem, compact, newness, open_editions, spaced, words_of
 from fhir_facade.terminology.concepts import CodeSystem, Edition, folded
 
@@ -138,12 +139,75 @@ def test_pages_parents_and_children(icd: ImportedCodeSystem) -> None:
     assert [concept.code for concept in icd.children("I50")] == ["I50.0", "I50.1", "I50.9"]
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("hånd", ["c", "d", "a", "b"]),  # the whole display, a code's beginning would be before this one's
+        ("kne brudd", ["brudd", "e"]),  # the words, and a word of both together
+        ("knebrudd", ["e"]),
+        (" ".join(["hånd", *map("w{}".format, range(32))]), []),
+    ],
+)
+def test_a_whole_display_goes_before_a_beginning_wherever_it_stands(
+    tmp_path: Path, text: str, expected: list[str]
+) -> None:
+    rows = [("a", "Hånd og fot", ""), ("b", "Vond hånd", ""), ("c", "Hånd", ""), ("d", "Hånd", "")]
+    system = edition_of_rows(tmp_path, [*rows, ("brudd", "Brudd i kne", ""), ("e", "Knebrudd", "")])
+    assert codes(system.search(text, 0, 10)) == expected
+    assert [each.code for each in system.search(text, 1, 2)[1]] == expected[1:3]
+
+
+def test_more_words_than_are_heeded_find_nothing(tmp_path: Path) -> None:
+    words = [f"w{number}" for number in range(33)]
+    system = edition_of_rows(tmp_path, [("a", " ".join(words), "")])
+    assert codes(system.search(" ".join(words[:32]), 0, 10)) == ["a"]
+    assert system.search(" ".join(words), 0, 10) == (0, [])
+
+
+def test_a_concept_above_by_two_ways_is_given_once(tmp_path: Path) -> None:
+    concepts = [
+        {"code": code, "display": code, "property": [{"code": "parent", "valueCode": each} for each in above]}
+        for code, above in {"top": [], "mid": ["top"], "low": ["mid", "top"]}.items()
+    ]
+    path = tmp_path / "cs.json"
+    path.write_bytes(
+        orjson.dumps(
+            {
+                "resourceType": "CodeSystem",
+                "url": "http://x.test/cs",
+                "version": "1",
+                "content": "complete",
+                "concept": concepts,
+            }
+        )
+    )
+    assert not import_files(tmp_path / "codes.db", [path], Asked()).error_count
+    (system,) = open_editions(tmp_path / "codes.db")
+    assert [each.code for each in system.parents("low")] == ["mid", "top"]
+
+
+def test_an_edition_that_is_gone_is_not_mistaken_for_the_one_that_has_its_place(tmp_path: Path) -> None:
+    old = edition_of_rows(tmp_path, [("a", "Old", "")], "http://x.test/old")
+    assert old.find("a") is not None
+    assert remove_edition(tmp_path / "codes.db", "http://x.test/old", "2026")
+    edition_of_rows(tmp_path, [("a", "New", "")], "http://x.test/new")
+    with pytest.raises(Refused) as refused:
+        old.find("a")
+    assert [issue.code for issue in refused.value.issues] == ["code-system-gone"]
+    edition_of_rows(tmp_path, [("a", "Old again", "")], "http://x.test/old")
+    again = old.find("a")
+    assert again is not None and again.display == "Old again"
+
+
 def test_more_matches_than_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(code_systems, "COUNTED", 5)
     one = edition_of_rows(tmp_path, [(f"A{number:02}", f"Tekst {number}", "") for number in range(12)])
     total, page = one.search("tekst", 3, 10)
     assert (total, len(page)) == (6, 2)
     assert one.search("tekst", 5, 10) == (6, [])
+    two = edition_of_rows(tmp_path / "two", [(f"A{number:02}", f"En tekst {number}", "") for number in range(12)])
+    total, page = two.search("tekst en", 3, 10)
+    assert (total, len(page)) == (6, 2)
 
 
 @given(st.text(max_size=60) | st.sampled_from([display for _, display, _ in ROWS]))

@@ -12,6 +12,7 @@ from fhir_facade.terminology.catalogue import Catalogue
 from fhir_facade.terminology.code_table import CodeTable, code_table
 from fhir_facade.terminology.concepts import Concept, Designation, Edition, Status, covers
 from fhir_facade.terminology.judging import OUT_OF_USE, REASONS, Verdict, judge, told
+from fhir_facade.terminology.value_sets import Include, ValueSet
 
 LIST = "urn:oid:2.16.578.1.12.4.1.1."
 OURS = "http://fhir-facade.no/fhir/ValueSet/"
@@ -150,6 +151,41 @@ def test_a_bare_code_is_of_the_value_sets_own_system() -> None:
     assert judge(SHIPPED, "", "1", value_set=gender).valid is False
     assert judge(SHIPPED, "", "1", value_set=f"{OURS}vol-8406").valid is True
     assert judge(SHIPPED, "", "1").valid is None
+
+
+class Stub(Catalogue):
+    """A catalogue with one value set of its own."""
+
+    members: ValueSet
+
+    def value_set(self, url: str) -> ValueSet | None:
+        return self.members
+
+
+def in_stub(table: CodeTable | None, code: str, *includes: Include, system: str = "") -> Verdict:
+    catalogue = Stub([table] if table else [])
+    catalogue.members = ValueSet("http://example.org/vs", "", "X", "X", includes)
+    return judge(catalogue, system, code, value_set="http://example.org/vs")
+
+
+def test_a_code_that_the_value_set_lists_is_valid_though_its_system_is_not_loaded() -> None:
+    listed = Include("http://example.org/none", ("x",))
+    assert in_stub(None, "x", listed, system="http://example.org/none") == Verdict(True)
+    assert in_stub(None, "y", listed, system="http://example.org/none").valid is False
+    assert in_stub(None, "y", Include("http://example.org/none"), system="http://example.org/none").valid is None
+
+
+def test_a_value_set_lists_a_code_as_the_system_writes_it() -> None:
+    table = code_table(Edition(URL, "1", "X", "X", complete=True, count=1), [Concept("F05.0", "x")], dotless=True)
+    assert in_stub(table, "F050", Include(URL, ("F05.0",)), system=URL).valid is True
+    assert in_stub(table, "F050", Include(URL, ("F05.1",)), system=URL).valid is False
+
+
+def test_a_bare_code_that_two_systems_may_have_is_of_neither() -> None:
+    table = made(Concept("x", "x"))
+    both = (Include(URL, ("x",)), Include("http://example.org/none", ("x",)))
+    assert in_stub(table, "x", both[0]).valid is True
+    assert in_stub(table, "x", *both).valid is False
 
 
 def test_no_issue_repeats_what_may_be_a_persons_number() -> None:

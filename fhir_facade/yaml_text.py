@@ -51,20 +51,31 @@ class SourceError(Exception):
 
 def read(path: Path) -> Table:
     """Return the file's top table; SourceError when it is no YAML table."""
+    return parse(text_of(path), path.name)
+
+
+def text_of(path: Path) -> str:
+    """The text of a file; SourceError when it cannot be read or is not UTF-8."""
     try:
-        text = path.read_text("utf-8")
+        return path.read_text("utf-8")
     except FileNotFoundError:
         raise SourceError(path.name, 1, "there is no such file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise SourceError(path.name, 1, f"cannot be read as UTF-8 text: {type(error).__name__}") from None
-    return parse(text, path.name)
 
 
 def parse(text: str, file: str) -> Table:
     """Return the top table of a text that `file` names in faults; SourceError when it is no YAML table."""
+    tables = parse_all(text, file)
+    if len(tables) != 1:
+        raise SourceError(file, tables[1].line if tables else 1, "one table of keys is expected")
+    return tables[0]
+
+
+def parse_all(text: str, file: str) -> list[Table]:
+    """Return the top table of each document of a text (`---` parts them); SourceError when one is no YAML table."""
     try:
-        node = yaml.compose(text, Loader=Loader)
-        tree = _convert(node, set()) if node is not None else None
+        trees = [_convert(node, set()) for node in yaml.compose_all(text, Loader=Loader)]
     except RecursionError:
         raise SourceError(file, 1, "nested too deeply") from None
     except Repeated as error:
@@ -72,9 +83,10 @@ def parse(text: str, file: str) -> Table:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         raise SourceError(file, mark.line + 1 if mark else 1, f"not YAML: {getattr(error, 'problem', error)}") from None
-    if not isinstance(tree, Table):
+    tables = [tree for tree in trees if isinstance(tree, Table)]
+    if not tables or len(tables) < len(trees):
         raise SourceError(file, 1, "a table of keys is expected")
-    return tree
+    return tables
 
 
 class Repeated(Exception):
