@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from functools import cache
 from html import escape
 
 import orjson
@@ -33,6 +34,7 @@ from fhir_facade.settings import Settings
 from fhir_facade.store.code_systems import open_editions
 from fhir_facade.store.records import SqliteStore
 from fhir_facade.terminology.catalogue import Catalogue
+from fhir_facade.validation_stream import make_validator, own_packages
 
 FHIR_JSON = "application/fhir+json"
 NOT_KEPT = {"Cache-Control": "no-store"}
@@ -58,7 +60,18 @@ def build_app(settings: Settings) -> Server:
     store = SqliteStore.open(settings.database, mapping_set.kinds, mapping_set.search.columns, read_only=True)
     secret = settings.page_secret.get_secret_value().encode() or secrets.token_bytes(32)
     catalogue = Catalogue(open_editions(settings.terminology) if settings.terminology else ())
-    services = Services(mapping_set, store, settings.fhir_base, PageTokens(secret), __version__, catalogue=catalogue)
+    validator = cache(
+        lambda: make_validator(
+            own_packages(settings.packages),
+            catalogue,
+            overrides=settings.rules,
+            unknown_profile=settings.unknown_profile,
+        )
+    )
+    tokens = PageTokens(secret)
+    services = Services(
+        mapping_set, store, settings.fhir_base, tokens, __version__, catalogue=catalogue, validator=validator
+    )
     log = AccessLog(settings.log_level)
     lane = FhirLane(services, log)
     reloader = Reloader(lane, store.schema, settings.mappings, log, settings.site_mappings, settings.profiles)

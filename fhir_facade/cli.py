@@ -16,8 +16,10 @@ import typer
 from fhir_facade import __version__
 from fhir_facade.cli_explain import explain
 from fhir_facade.cli_mapping import mapping_app
+from fhir_facade.cli_profiles import profiles_app
 from fhir_facade.cli_put import put
 from fhir_facade.cli_terminology import terminology_app
+from fhir_facade.cli_validate import validate
 from fhir_facade.terminal import (
     FAILED,
     FOUND,
@@ -49,8 +51,10 @@ npr = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Messages to
 app.add_typer(npr, name="npr")
 app.add_typer(mapping_app, name="mapping")
 app.add_typer(terminology_app, name="terminology")
+app.add_typer(profiles_app, name="profiles")
 app.command("explain")(explain)
 app.command("put")(put)
+app.command("validate")(validate)
 
 Database = Annotated[Path, typer.Option("--db", metavar="PATH", help="The SQLite file that holds the records.")]
 Patients = Annotated[int, typer.Option(min=1, max=10_000_000, help="How many patients.")]
@@ -136,6 +140,9 @@ def serve(
         float | None,
         typer.Option(min=0, metavar="SECONDS", help="Look so often for changed mapping files and use them."),
     ] = None,
+    package: Annotated[
+        list[Path] | None, typer.Option("--package", metavar="PATH", help="A FHIR package to validate by; repeatable.")
+    ] = None,
 ) -> None:
     """Serve a database as FHIR R4 under /fhir.
 
@@ -147,7 +154,9 @@ def serve(
     Example:
       fhir-facade serve --db hospital.db --port 8000
     """
-    settings = settings_with(database=db, host=host, port=port, reload_mappings=reload_mappings)
+    settings = settings_with(
+        database=db, host=host, port=port, reload_mappings=reload_mappings, packages=tuple(package) if package else None
+    )
     if not settings.address_is_allowed:
         raise stop(
             FAILED,

@@ -7,6 +7,7 @@ hl7.fhir.r4.core 4.0.1; that file describes the layout. Nothing here knows a pro
 from __future__ import annotations
 
 import gzip
+import re
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
@@ -14,10 +15,22 @@ from typing import Any, NamedTuple
 import orjson
 
 from fhir_facade.resources import data_root
+from fhir_facade.structures import norwegian_constraints, structures
 
 PATHS_KEPT = 16384
 """Most resolved paths that are remembered; paths come from users too, so the cache has a bound."""
 
+
+SYNTAXES = {
+    "http://hl7.org/fhir/ValueSet/mimetypes": re.compile(
+        r"[\w!#$&^.+*-]+/[\w!#$&^.+*-]+(\s*;\s*[\w.-]+=\S+)*", re.ASCII
+    ),
+    "http://hl7.org/fhir/ValueSet/all-languages": re.compile(r"[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*", re.ASCII),
+    "http://hl7.org/fhir/ValueSet/ucum-units": re.compile(r"[!-~]+", re.ASCII),
+    "http://hl7.org/fhir/ValueSet/currencies": re.compile(r"[A-Z]{3}", re.ASCII),
+    "http://hl7.org/fhir/ValueSet/timezones": re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*", re.ASCII),
+}
+"""The forms of codes that no list holds: BCP 13, BCP 47, UCUM, ISO 4217, the time zone database."""
 
 DEEPEST = 64
 """Most steps of a path; extensions nest without end, and a path from outside must not exhaust the stack."""
@@ -144,6 +157,18 @@ class Definitions:
     def display(self, system: str, code: str) -> str | None:
         """Return the English display of a code of the specification's own code systems, as far as bound."""
         return self._displays.get(system, {}).get(code)
+
+    def structure(self, canonical: str) -> dict[str, Any] | None:
+        """Return R4's StructureDefinition of a URL or type name, as far as a validator needs it; see structures.py."""
+        return structures().find(canonical)
+
+    def code_syntax(self, value_set_url: str) -> re.Pattern[str] | None:
+        """Return the form of the codes of a value set that nobody can list (languages, units), else None."""
+        return SYNTAXES.get(value_set_url.split("|", maxsplit=1)[0])
+
+    def constraint_text_nb(self, key: str) -> str | None:
+        """Return the Norwegian sentence of a constraint of R4, None when there is none."""
+        return norwegian_constraints().get(key)
 
     def search_parameters(self, type_name: str) -> tuple[SearchParameter, ...]:
         """Return the parameters of a resource type, those of every resource included, by code; else ()."""

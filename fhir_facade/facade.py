@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
+from dataclasses import replace
+from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +23,7 @@ from fhir_facade.terminology.identity import is_national_identity_number
 
 if TYPE_CHECKING:
     from fhir_facade.mapping.lineage import Lineage
+    from fhir_facade.profile.validator import Report, Validator
 
 
 class Facade:
@@ -28,11 +32,15 @@ class Facade:
     `to_fhir`, `to_bytes` and `to_model` give the same resource as a dict, JSON and a fhir.resources R4B
     model; `explain` says where each element came from. `resource` chooses among the types of one kind.
     Refused when no mapping fits or the record has what its kind does not know. Values without a FHIR form are
-    told in `issues`.
+    told in `issues`. `packages` are FHIR packages, folders or .tgz, whose profiles `validate` judges by too.
     """
 
-    def __init__(self, mappings: Path | None = None, site: Path | None = None, profiles: Path | None = None) -> None:
+    def __init__(
+        self, mappings: Path | None = None, site: Path | None = None, profiles: Path | None = None,
+        packages: Iterable[Path] = (),
+    ) -> None:  # fmt: skip
         self.mapping_set = load_mapping_set(mappings or data_root("mappings"), site, profiles)
+        self._packages = tuple(packages)
 
     def to_fhir(
         self, kind: str, record: Record, *, resource: str | None = None, issues: list[Issue] | None = None
@@ -73,6 +81,28 @@ class Facade:
             return Written(None, None, (), tuple(faults))
         return mapping.to_record(resource_json, self._complete(mapping, base) if base else None, policy=policy)
 
+    def validate(
+        self, resource_json: Resource | bytes, profile: str | Iterable[str] | None = None, *, on: date | None = None
+    ) -> Report:
+        """Judge a resource, a dict or JSON, by R4, by the profiles that it claims and by those named here.
+
+        `Report.valid` is the verdict, `Report.issues` say what is wrong. A text that is no JSON is an issue too, and a
+        key that stands twice in one object, which only the text shows. `on` is the day that codes are judged on.
+        """
+        profiles = (profile,) if isinstance(profile, str) else tuple(profile or ())
+        if isinstance(resource_json, bytes):
+            return _judge_bytes(self.validator, resource_json, profiles, on)
+        return self.validator.validate(resource_json, profiles, on=on)
+
+    @cached_property
+    def validator(self) -> Validator:
+        """What `validate` judges with: R4, our own profiles and the packages; made when it is first asked for."""
+        from fhir_facade.packages.registry import load_packages
+        from fhir_facade.profile.validator import Validator
+        from fhir_facade.terminology.catalogue import Catalogue
+
+        return Validator(load_packages(self._packages), Catalogue())
+
     def explain(self, kind: str, record: Record, *, resource: str | None = None) -> list[Lineage]:
         """Return for each element its path, value, field and mapping line."""
         mapping = self.mapping(kind, resource)
@@ -96,6 +126,21 @@ class Facade:
         if issues := list(record_faults(kinds, kind, record)):
             raise Refused(*issues)
         return kinds.complete(kind, record)
+
+
+def _judge_bytes(validator: Validator, content: bytes, profiles: tuple[str, ...], on: date | None) -> Report:
+    """The report on a JSON text, what is wrong with the text itself before the rest."""
+    from fhir_facade.json_text import read_text
+    from fhir_facade.profile.validator import Report
+
+    reading = read_text(content)
+    of_text = tuple(placed.issue for placed in reading.issues)
+    if reading.resource is None:
+        return Report(of_text, len(of_text), False)
+    report = validator.validate(reading.resource, profiles, on=on)
+    if not of_text:
+        return report
+    return replace(report, issues=of_text + report.issues, count=report.count + len(of_text), valid=False)
 
 
 def _list(issues: list[Issue] | None) -> list[Issue]:

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 from fhir_facade.contracts import Facts, Resource
 from fhir_facade.issue_catalogue import ROWS
 
+ISSUE_SOURCE = "http://hl7.org/fhir/StructureDefinition/operationoutcome-issue-source"
+
 
 class Entry(NamedTuple):
     """One row of the catalogue. Sentences hold {names} that the issue's facts fill; never a person's data."""
@@ -30,19 +32,43 @@ CATALOGUE: Mapping[str, Entry] = {code: Entry(*row) for code, row in ROWS.items(
 
 
 @dataclass(frozen=True, slots=True)
+class Rule:
+    """Which rule a resource breaks: its key (an issue code or a constraint's key), and the profile element it is of.
+
+    `profile` is a canonical, `element` an element id of it; both are "" where a rule is of no profile.
+    """
+
+    key: str
+    profile: str = ""
+    element: str = ""
+
+    @property
+    def source(self) -> str:
+        """`profile#element`, or what of it is known."""
+        return f"{self.profile}#{self.element}" if self.element else self.profile
+
+
+@dataclass(frozen=True, slots=True)
 class Issue:
     """One thing that is wrong: a catalogue code, the place, and what the sentence needs.
 
-    `at` is a FHIRPath, "line 3, column 7", a file:line or the name of a search parameter.
+    `at` is a FHIRPath, "line 3, column 7", a file:line or the name of a search parameter. `severity` is "" where it is
+    the catalogue's.
     """
 
     code: str
     at: str = ""
     facts: Facts = field(default_factory=dict)
+    rule: Rule | None = None
+    severity: str = ""
 
     @property
     def entry(self) -> Entry:
         return CATALOGUE[self.code]
+
+    @property
+    def is_error(self) -> bool:
+        return (self.severity or self.entry.severity) in ("error", "fatal")
 
     def sentence(self, language: str = "en") -> str:
         """The sentence with its remedy, in "en" or "nb"."""
@@ -75,7 +101,7 @@ def operation_outcome(issues: Iterable[Issue], language: str = "en") -> Resource
 def _issue(issue: Issue, language: str) -> dict[str, Any]:
     other = "nb" if language == "en" else "en"
     out: dict[str, Any] = {
-        "severity": issue.entry.severity,
+        "severity": issue.severity or issue.entry.severity,
         "code": issue.entry.type,
         "details": {
             "coding": [{"system": "http://fhir-facade.no/fhir/CodeSystem/issue", "code": issue.code}],
@@ -98,7 +124,17 @@ def _issue(issue: Issue, language: str) -> dict[str, Any]:
         out[place] = [issue.at]
         if place == "location":
             out["diagnostics"] = issue.at
+    if issue.rule is not None:
+        _add_rule(out, issue.rule)
     return out
+
+
+def _add_rule(out: dict[str, Any], rule: Rule) -> None:
+    """Set the rule beside the issue: its key as a coding, and the element of the profile that it stands in."""
+    out["details"]["coding"].append({"system": "http://fhir-facade.no/fhir/CodeSystem/rule", "code": rule.key})
+    if rule.source:
+        out["extension"] = [{"url": ISSUE_SOURCE, "valueString": rule.source}]
+        out["diagnostics"] = f"{rule.key}: {rule.source}"
 
 
 def _is_path(at: str) -> bool:

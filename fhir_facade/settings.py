@@ -33,6 +33,16 @@ class Settings(BaseSettings):
         default=None,
         description="The SQLite file of imported code systems, made with: fhir-facade terminology import.",
     )
+    packages: tuple[Path, ...] = Field(
+        default=(), description="FHIR packages (.tgz, folder or file) to validate by, as a JSON list of paths."
+    )
+    unknown_profile: Literal["error", "warning", "information", "off"] = Field(
+        default="warning", description="What it is when a resource declares a profile that is not at hand."
+    )
+    rules: dict[str, Literal["error", "warning", "information", "off"]] = Field(
+        default_factory=dict,
+        description='Other severities of validation rules, as JSON: {"dom-6": "off"}.',
+    )
     remainder: Literal["keep", "reject", "warn"] = Field(
         default="keep",
         description="What becomes of elements that no mapping row takes, when neither request nor mapping says it.",

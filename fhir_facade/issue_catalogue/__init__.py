@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from fhir_facade.issue_catalogue import http, loading, terminology, terminology_import, writing
+from fhir_facade.issue_catalogue import (
+    http,
+    loading,
+    terminology,
+    terminology_import,
+    validation,
+    validation_requests,
+    writing,
+)
 from fhir_facade.issue_catalogue.row import Rows
 
-ROWS: Rows = http.ROWS | writing.ROWS | loading.ROWS | terminology.ROWS | terminology_import.ROWS
+ROWS: Rows = {
+    code: row
+    for rows in (http, writing, loading, terminology, terminology_import, validation, validation_requests)
+    for code, row in rows.ROWS.items()
+}

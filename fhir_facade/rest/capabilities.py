@@ -107,11 +107,7 @@ def _rest(mapping_set: MappingSet, surface: Sequence[Interaction]) -> dict[str, 
         for row in reversed(surface)
         if row.template.startswith("/{type}") and not row.operation
     }
-    operations = [
-        {"name": row.code, "definition": row.operation, "documentation": f"{row.documentation} {row.method} only."}
-        for row in surface
-        if row.operation and row.template.startswith("/{type}")
-    ]
+    operations = _operations(surface, "{type}")
     codes = sorted(by_code)
     resources = []
     for resource_type in sorted(mapping_set.by_type):
@@ -128,12 +124,29 @@ def _rest(mapping_set: MappingSet, surface: Sequence[Interaction]) -> dict[str, 
         resource["operation"] = operations
         resources.append(resource)
     resources += [_terminology(resource_type, surface) for resource_type in TERMINOLOGY_TYPES]
+    whole = [
+        {"name": row.code, "definition": row.operation, "documentation": f"{row.documentation} {row.method} only."}
+        for row in surface
+        if row.operation and row.template.count("/") == 1
+    ]
     return {
         "mode": "server",
         "documentation": "Unknown parameters are refused unless handling is lenient; bad values always.",
         "security": {"description": "No access control yet: bind it to this machine only, or serve synthetic data."},
         "resource": sorted(resources, key=lambda each: str(each["type"])),
+        "operation": whole,
     }
+
+
+def _operations(surface: Sequence[Interaction], first: str) -> list[dict[str, Any]]:
+    """The operations of the rows whose path begins so: each once, with what its rows say."""
+    found: dict[str, dict[str, Any]] = {}
+    for row in surface:
+        if row.operation and row.template.split("/")[1] == first:
+            said = f"{row.documentation} {row.method} only."
+            known = found.setdefault(row.code, {"name": row.code, "definition": row.operation, "documentation": ""})
+            known["documentation"] = f"{known['documentation']} {said}".strip()
+    return list(found.values())
 
 
 def _terminology(resource_type: str, surface: Sequence[Interaction]) -> dict[str, Any]:
@@ -147,6 +160,7 @@ def _terminology(resource_type: str, surface: Sequence[Interaction]) -> dict[str
         for code, row in sorted(rows.items())
         if row.operation
     ]
+    operations += [each for each in _operations(surface, "{type}") if each["name"] == "validate"]
     parameters = []
     for name, (kind, example, modifiers) in search_parameters(resource_type).items():
         words = f"Example: {name}={example}."

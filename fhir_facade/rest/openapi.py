@@ -9,7 +9,7 @@ from fhir_facade.rest.capabilities import described
 from fhir_facade.rest.parameters import COUNT_DEFAULT, COUNT_LIMIT, RESULT_PARAMETERS
 from fhir_facade.rest.parameters_in import IN_A_BODY
 from fhir_facade.rest.services import Interaction
-from fhir_facade.rest.surface import BODY_LIMIT, SURFACE
+from fhir_facade.rest.surface import SURFACE
 from fhir_facade.rest.terminology import OPERATIONS
 from fhir_facade.rest.terminology_resources import TYPES as TERMINOLOGY_TYPES
 from fhir_facade.rest.terminology_search import search_parameters
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fhir_facade.mapping.mapping_set import MappingSet
 
 MEDIA = "application/fhir+json"
+LINES = "application/fhir+ndjson"
 FORM = "application/x-www-form-urlencoded"
 EXAMPLE_BASE = "http://127.0.0.1:8000/fhir"
 FAULTS = {
@@ -25,7 +26,7 @@ FAULTS = {
     "404": "Nothing is served here.",
     "405": "The method is not served here; Allow says which are.",
     "406": "The format cannot be given.",
-    "413": f"The body is larger than {BODY_LIMIT} bytes.",
+    "413": "The body is larger than is read here.",
     "415": "The body is of a media type that is not read here.",
     "422": "One answer cannot hold all that is asked for.",
     "500": "Something failed inside the server.",
@@ -64,7 +65,7 @@ def openapi(mapping_set: MappingSet, base_url: str = EXAMPLE_BASE, version: str 
 def _types(mapping_set: MappingSet, row: Interaction) -> Sequence[str]:
     """The types that a row is for, "" for the whole server."""
     if "{type}" in row.template:
-        return sorted(mapping_set.by_type)
+        return sorted({*mapping_set.by_type, *(TERMINOLOGY_TYPES if row.code == "validate" else ())})
     first = row.template.split("/")[1]
     return [first if first in TERMINOLOGY_TYPES else ""]
 
@@ -73,21 +74,30 @@ def _operation(mapping_set: MappingSet, row: Interaction, resource_type: str) ->
     parameters = list(_parameters(mapping_set, row, resource_type))
     unlikely = (set() if row.takes_body else BODY_FAULTS) | (set() if row.code == "expand" else {"422"})
     faults = sorted(FAULTS.keys() - unlikely)
-    level = "instance" if row.operation and "{id}" in row.template and resource_type in TERMINOLOGY_TYPES else ""
+    on_instances = row.operation and "{id}" in row.template
+    level = "instance" if on_instances and (resource_type in TERMINOLOGY_TYPES or row.code == "validate") else ""
+    content: dict[str, Any]
     operation: dict[str, Any] = {
         "operationId": "-".join(filter(None, (row.code, resource_type, level, "post" if row.takes_body else ""))),
         "summary": row.documentation,
         "tags": [resource_type] if resource_type else [],
-        "parameters": [parameter for parameter in parameters if not row.takes_body or parameter["in"] != "query"],
+        "parameters": [
+            each for each in parameters if row.takes_resource or not row.takes_body or each["in"] != "query"
+        ],
         "responses": {"200": _success(row, resource_type)}
         | {status: {"$ref": f"#/components/responses/{status}"} for status in faults},
     }
     if row.code in VERSIONED or row.code == "capabilities":
         operation["responses"]["304"] = {"description": "The client's copy is current."}
-    if row.takes_body:
+    if row.takes_resource:
+        resource = {"type": "object", "required": ["resourceType"], "properties": {"resourceType": {"type": "string"}}}
+        lines = {"type": "string", "description": "A resource a line, answered with an OperationOutcome a line."}
+        content = {MEDIA: {"schema": resource}, LINES: {"schema": lines}}
+        operation["requestBody"] = {"content": content, "required": "{id}" not in row.template}
+    elif row.takes_body:
         properties = {parameter["name"]: parameter["schema"] for parameter in parameters}
         schema = {"type": "object", "properties": properties, "additionalProperties": False}
-        content: dict[str, Any] = {FORM: {"schema": schema}}
+        content = {FORM: {"schema": schema}}
         if row.operation:
             content[MEDIA] = {"schema": {"$ref": "#/components/schemas/Parameters"}}
         operation["requestBody"] = {"content": content}

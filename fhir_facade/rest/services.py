@@ -11,10 +11,12 @@ from zoneinfo import ZoneInfo
 from fhir_facade.contracts import Page, Query, Record
 from fhir_facade.mapping.translating import Translations
 from fhir_facade.terminology.catalogue import Catalogue
+from fhir_facade.validation_stream import plain_validator
 
 if TYPE_CHECKING:
     from fhir_facade.mapping.mapping_set import MappingSet
     from fhir_facade.mapping.to_where import SearchPlan
+    from fhir_facade.profile.validator import Validator
     from fhir_facade.rest.answer import Answer
     from fhir_facade.rest.paging import PageTokens
 
@@ -47,6 +49,7 @@ class Request:
 
 
 OSLO = ZoneInfo("Europe/Oslo")
+MOST_VALIDATED = 4 * 1024 * 1024
 
 
 def clock() -> datetime:
@@ -59,6 +62,7 @@ class Services:
     """What answers are made of. `base_url` ends without a slash; `statement` is what /metadata says.
 
     `translations` are the code maps of `mapping_set`; the lane makes both, whenever the mappings change.
+    `validator` makes the validator when it is first needed; one request may bring `most_validated` bytes to it.
     """
 
     mapping_set: MappingSet
@@ -70,6 +74,8 @@ class Services:
     catalogue: Catalogue = field(default_factory=Catalogue)
     translations: Translations = field(default_factory=lambda: Translations({}))
     now: Callable[[], datetime] = clock
+    validator: Callable[[], Validator] = plain_validator
+    most_validated: int = MOST_VALIDATED
     bad_row: Callable[[str, str, BaseException], None] = lambda mapping, row, error: None
 
 
@@ -78,7 +84,7 @@ class Interaction:
     """One row of the surface: a FHIR interaction or operation, how it is asked for and who answers.
 
     `operation` is the canonical of an operation's definition; `takes` are its parameters (name → type, example,
-    meaning) and `answers` the types that it gives.
+    meaning) and `answers` the types that it gives. A body that is a resource may be larger than a form, and be lines.
     """
 
     code: str
@@ -87,6 +93,7 @@ class Interaction:
     handler: Callable[[Services, Request], Answer]
     documentation: str
     takes_body: bool = False
+    takes_resource: bool = False
     operation: str = ""
     takes: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
     answers: tuple[str, ...] = ()

@@ -34,6 +34,9 @@ from fhir_facade.rest.search import search_type
 from fhir_facade.rest.services import Interaction, Request, Services
 from fhir_facade.rest.terminology import TERMINOLOGY
 from fhir_facade.rest.terminology_resources import TYPES as TERMINOLOGY_TYPES
+from fhir_facade.rest.validation import ACCEPTED as VALIDATION_ACCEPTED
+from fhir_facade.rest.validation import NAME as VALIDATE
+from fhir_facade.rest.validation import NDJSON_TYPES, VALIDATION, is_resource_type
 from fhir_facade.store.batches import shown
 from fhir_facade.terminology.identity import is_national_identity_number
 
@@ -74,6 +77,7 @@ SURFACE: tuple[Interaction, ...] = (
         "Where each element of one resource came from: record field and value, line of the mapping, status.",
         operation=LINEAGE, takes=LINEAGE_TAKES, answers=LINEAGE_ANSWERS,
     ),
+    *VALIDATION,
     *TERMINOLOGY,
 )  # fmt: skip
 
@@ -136,7 +140,8 @@ class FhirLane:
             row = self._route(request, scope["path"], services.mapping_set.by_type)
             route = row.template
             if row.takes_body:
-                request.body = await _body(request.headers, receive)
+                limit = services.most_validated if row.takes_resource else BODY_LIMIT
+                request.body = await _body(request.headers, receive, limit, _allowed(row))
             answer = row.handler(services, request)
         except Refused as refused:
             answer = outcome_answer(refused.issues, refused.status, _language(request))
@@ -173,7 +178,8 @@ class FhirLane:
         if _LONG_NUMBER(path):
             refuse_person_number(path, segments[0] if segments[0] in types or segments[0] in SHAPES else "")
         size, first, last = len(segments), segments[0], segments[-1]
-        shapes = SHAPES.get(first) or SHAPES[ANY_TYPE]
+        judging = last == VALIDATE and size > 1  # of any type of R4; what is stored is of a type that is served
+        shapes = SHAPES[ANY_TYPE] if judging else SHAPES.get(first) or SHAPES[ANY_TYPE]
         methods = shapes.get((size, last)) or shapes.get((size, ""))
         if methods is None or not first:
             raise Refused(_unrouted(first, last, types))
@@ -182,7 +188,8 @@ class FhirLane:
                 raise Refused(_unrouted(first, last, types))
             request.type = first
         elif shapes is SHAPES[ANY_TYPE]:
-            _check_type(first, types)
+            if not (judging and size == 2 and is_resource_type(first)):
+                _check_type(first, types)
             request.type = first
         row = methods.get(request.method)
         if row is None:
@@ -190,12 +197,14 @@ class FhirLane:
             raise Refused(Issue("method-not-allowed", "", {"method": shown(request.method), "allowed": allowed}))
         if "{id}" in row.template:
             request.id = segments[1]
-        self._check_format(request)
+        self._check_format(request, row)
         return row
 
-    def _check_format(self, request: Request) -> None:
+    def _check_format(self, request: Request, row: Interaction) -> None:
         """Refuse an Accept header without JSON; _format goes before it and is checked with the parameters."""
         accept = request.headers.get(b"accept")
+        if accept is not None and row.takes_resource and any(each in accept.lower() for each in NDJSON_TYPES):
+            return
         if accept is None or accepts_json(accept) or b"_format=" in request.query:
             return
         raise Refused(Issue("format-not-acceptable", "", {"format": shown(accept.decode("latin-1"))}))
@@ -240,21 +249,23 @@ def _sane(offered: bytes) -> str:
     return "" if any(map(is_national_identity_number, windows)) else text
 
 
-async def _body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
-    """Read a body up to the limit; a compressed one is not read."""
+def _allowed(row: Interaction) -> str:
+    return VALIDATION_ACCEPTED if row.takes_resource else "application/x-www-form-urlencoded"
+
+
+async def _body(headers: Mapping[bytes, bytes], receive: Receive, limit: int, allowed: str) -> bytes:
+    """Read a body up to the limit of bytes; a compressed one is not read."""
     if headers.get(b"content-encoding", b"identity").lower() != b"identity":
-        raise Refused(
-            Issue("media-type-unsupported", "", {"allowed": "application/x-www-form-urlencoded, not compressed"})
-        )
+        raise Refused(Issue("media-type-unsupported", "", {"allowed": f"{allowed}, not compressed"}))
     declared = headers.get(b"content-length", b"0")
     size = int(declared) if declared.isdigit() else 0
-    parts = []
-    while size <= BODY_LIMIT:
+    parts, size = [], size if size > limit else 0
+    while size <= limit:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientLeft
         parts.append(message.get("body", b""))
-        size = sum(map(len, parts))
-        if size <= BODY_LIMIT and not message.get("more_body", False):
+        size += len(parts[-1])
+        if size <= limit and not message.get("more_body", False):
             return b"".join(parts)
-    raise Refused(Issue("body-too-large", "", {"limit": BODY_LIMIT}))
+    raise Refused(Issue("body-too-large", "", {"limit": limit}))

@@ -72,7 +72,9 @@ def test_every_row_of_the_surface_is_in_openapi_and_no_more(document: dict[str, 
     rows = {
         (row.template.replace("{type}", name), method)
         for row in SURFACE
-        for name in (mapping_set.by_type if "{type}" in row.template else [""])
+        for name in (
+            [*mapping_set.by_type, *(TYPES if row.code == "validate" else ())] if "{type}" in row.template else [""]
+        )
         for method in ((row.method.lower(), "head") if row.method == "GET" else (row.method.lower(),))
     }
     assert rows == {(path, method) for path, methods in document["paths"].items() for method in methods}
@@ -85,7 +87,7 @@ def test_every_claimed_parameter_is_answered_and_its_example_too(ask: Ask, mappi
     for resource_type, (codes, parameters) in claimed(ask("GET", "/fhir/metadata").json()).items():
         if resource_type in TYPES:
             continue  # tests/rest/test_terminology_search.py
-        assert codes == {"read", "search-type", "lineage"}
+        assert codes == {"read", "search-type", "lineage", "validate"}
         known = mapping_set.search.parameters(resource_type)
         for code in parameters:
             for value in (EXAMPLES[known[code].type], known[code].example):

@@ -1,0 +1,1 @@
+"""StructureDefinitions from outside R4: FHIR packages, and our own profiles."""

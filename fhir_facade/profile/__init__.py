@@ -1,0 +1,1 @@
+"""What FHIR demands of a resource: profiles compiled to validators, FHIRPath, slices, messages."""

@@ -1,0 +1,89 @@
+"""What a reference says of where it points: its form, and the resource type that stands in it.
+
+https://hl7.org/fhir/R4/references.html. A reference with only an identifier or a display points at nothing that could
+be judged here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple
+
+from fhir_facade.definitions import definitions
+
+Kind = Literal["contained", "relative", "absolute", "urn", "conditional", "bad"]
+REFERENCES_KEPT = 8192
+LONGEST_KEPT = 512
+
+_PLACE = re.compile(
+    r"(?P<base>https?://[^\s?#]+/)?(?P<type>[A-Z][A-Za-z]+)/(?P<id>[A-Za-z0-9.-]{1,64})"
+    r"(?:/_history/(?P<version>[A-Za-z0-9.-]{1,64}))?(?P<fragment>#\S*)?"
+).fullmatch
+_CONDITIONAL = re.compile(r"(?P<type>[A-Z][A-Za-z]+)\?\S+").fullmatch
+_URN = re.compile(
+    r"urn:(?:uuid:[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|oid:[0-2](?:\.\d+)+|[a-z].*)"
+).fullmatch
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+").fullmatch
+
+
+class Pointer(NamedTuple):
+    """A reference taken apart; `type` is "" where the text does not say it, `base` ends in a slash."""
+
+    kind: Kind
+    type: str = ""
+    id: str = ""
+    base: str = ""
+    version: str = ""
+
+    @property
+    def place(self) -> str:
+        """`Type/id`."""
+        return f"{self.type}/{self.id}"
+
+
+def parse(reference: str) -> Pointer:
+    """Take a reference apart; one of no known form is `bad`."""
+    return _kept(reference) if len(reference) <= LONGEST_KEPT else _parse(reference)
+
+
+def _parse(reference: str) -> Pointer:
+    if reference.startswith("#"):
+        return Pointer("contained", id=reference[1:])
+    if reference.startswith("urn:"):
+        return Pointer("urn") if _URN(reference) else Pointer("bad")
+    found = _PLACE(reference)
+    if found is not None and definitions().kind(found["type"]) == "resource":
+        kind: Kind = "absolute" if found["base"] else "relative"
+        return Pointer(kind, found["type"], found["id"], found["base"] or "", found["version"] or "")
+    asked = _CONDITIONAL(reference)
+    if asked is not None and definitions().kind(asked["type"]) == "resource":
+        return Pointer("conditional", asked["type"])
+    return Pointer("absolute") if _ABSOLUTE(reference) else Pointer("bad")
+
+
+_kept = lru_cache(maxsize=REFERENCES_KEPT)(_parse)
+
+
+def contained_of(root: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The contained resources of a resource by id; of two with one id the first."""
+    found: dict[str, Mapping[str, Any]] = {}
+    held = root.get("contained")
+    for each in held if isinstance(held, list) else ():
+        if isinstance(each, Mapping) and isinstance(each.get("id"), str):
+            found.setdefault(each["id"], each)
+    return found
+
+
+def type_of(resource: Any) -> str:
+    """The resourceType of a resource, "" when it has none."""
+    said = resource.get("resourceType") if isinstance(resource, Mapping) else None
+    return said if isinstance(said, str) else ""
+
+
+def is_kind_of(type_name: str, allowed: str) -> bool:
+    """Whether a resource type is, or rests on, another: everything is a Resource, most a DomainResource."""
+    if allowed in (type_name, "Resource", "Any"):
+        return True
+    return allowed == "DomainResource" and type_name not in ("Bundle", "Parameters", "Binary")
