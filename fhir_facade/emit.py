@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import linecache
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+
+_WORD = re.compile(r"[^A-Za-z0-9_]")
 
 
 class Source:
@@ -36,6 +39,7 @@ class Source:
 
     def bind(self, hint: str, value: Any) -> str:
         """Give a value a name in the function's globals; the same object keeps its name."""
+        hint = _WORD.sub("_", hint)  # a hint may come from a file; only a name may enter the text
         known = self._known.get((hint, id(value)))
         if known is not None:
             return known

@@ -66,6 +66,10 @@ def _kind(file: str, whole: Table, findings: list[Finding]) -> Kind | None:
     fields = _fields(file, table.get("fields", empty()), findings)
     key = tuple(map(str, table.get("key", ())))
     findings += _not_fields(file, table.at("key"), "key", key, fields)
+    for column in ("version", "changed"):
+        if column in table and not NAME(str(table[column])):
+            said = f"'{column}' is a name of letters, digits and _, not '{table[column]}'"
+            findings.append(Finding(file, table.at(column), said))
     npr = dict(table.get("npr", {}))
     children = {child: _child(file, child, spec, fields, findings) for child, spec in table.get("children", {}).items()}
     if not name or not key or not fields:

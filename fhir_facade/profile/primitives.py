@@ -203,7 +203,7 @@ def is_good_date_time(value: Any) -> bool:
     try:
         if len(value) == 25 and value[4::3] == "--T::+:":
             datetime.fromisoformat(value)
-            return bool(value[11:13] != "24" and value[20:] <= "14:00")
+            return bool(value[11:13] != "24" and value[20:] <= "14:00" and value[23] < "6")
     except (TypeError, ValueError):
         pass
     return _date_time(value) is None

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from fhir_facade.definitions import definitions
@@ -214,13 +215,16 @@ class Walker:
                     self._unknown(node, key, place.at)
             elif member not in (held := found.setdefault(member.element.name, [])):
                 held.append(member)
-        for name, child in node.children.items():
-            held = found.get(name, [])
+        for name, held in found.items():
+            child = node.children[name]
             if len(held) > 1:
                 at = f"{place.at}.{name.removesuffix('[x]')}"
                 facts = {"name": name, "found": listed(each.key for each in held)}
                 self.findings.add("choice-repeated", at, self.rule(child, "choice-repeated"), facts=facts)
             self._element(node, child, held[:1], place, frame)
+        for child in demanded(node):
+            if child.name not in found:
+                self._element(node, child, [], place, frame)
 
     def _unknown(self, node: Node, key: str, at: str) -> None:
         place = f"{at}.{shown(key)[:64]}"
@@ -311,6 +315,14 @@ class Walker:
                 continue
             items.append(Item(node, Place(value, twin, f"{at}[{number}]", depth)))
         return items
+
+
+@lru_cache(maxsize=16384)
+def demanded(node: Node) -> tuple[Node, ...]:
+    """The elements that are missed when they are absent: those that must be there, or that a slice must be of."""
+    return tuple(
+        child for child in node.children.values() if child.min > 0 or any(slice.min > 0 for slice in child.slices)
+    )
 
 
 def declared(resource: Mapping[str, Any]) -> list[str]:

@@ -19,6 +19,7 @@ from fhir_facade.packages.registry import load_packages
 from fhir_facade.profile.validator import Validator
 from fhir_facade.resources import data_root
 from fhir_facade.terminology.catalogue import Catalogue
+from tests.profile.test_schema import BASE, CORE, Shelf, definition
 
 TABLE = yaml.safe_load((Path(__file__).parent / "faults.yaml").read_text(encoding="utf-8"))
 OURS = "http://fhir-facade.no/fhir/StructureDefinition/"
@@ -189,3 +190,30 @@ def test_our_profiles_belong_to_the_mappings() -> None:
     named = load_mapping_set(data_root("mappings")).vocabulary.extensions
     assert len(named) > 80
     assert [each.url for each in named.values() if packages.find(each.url) is None] == []
+
+
+def test_a_profile_narrows_how_often_an_element_stands() -> None:
+    narrowed = [
+        {"path": "Observation.method", "max": "0"},
+        {"path": "Observation.performer", "max": "1"},
+        {"path": "Observation.category", "min": 2},
+    ]
+    made = definition(BASE, CORE + "Observation", narrowed)
+    judge = Validator(Shelf(made), Catalogue())  # type: ignore[arg-type]
+    good: dict[str, Any] = {
+        "resourceType": "Observation",
+        "status": "final",
+        "code": {"text": "a"},
+        "category": [{"text": "a"}, {"text": "b"}],
+        "performer": [{"display": "a"}],
+    }
+    assert judge.validate(good, [BASE]).valid
+    for change, rule in (
+        ({"method": {"text": "m"}}, "element-forbidden"),
+        ({"performer": [{"display": "a"}, {"display": "b"}]}, "element-too-many"),
+        ({"category": [{"text": "a"}]}, "element-too-few"),
+    ):
+        report = judge.validate(good | change, [BASE])
+        assert [issue.code for issue in report.issues if issue.is_error] == [rule]
+        assert not judge.is_valid(good | change, [BASE])
+        assert judge.validate(good | change).valid
