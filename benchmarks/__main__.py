@@ -1,4 +1,4 @@
-"""Measure: `python -m benchmarks [mapping] [http] [load] [terminology] [--quick] [--full] [--json FILE]`."""
+"""Measure: `python -m benchmarks [mapping|http|load|terminology|validation]... [--quick] [--full] [--json FILE]`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 import orjson
 
-from benchmarks import http, load_message, mapping, terminology
+from benchmarks import http, load_message, mapping, terminology, validation
 from benchmarks.report import Report
 
-PARTS = ("mapping", "http", "load", "terminology")
+PARTS = ("mapping", "http", "load", "terminology", "validation")
 
 
 def main() -> None:
@@ -36,6 +36,8 @@ def main() -> None:
         load_message.run(report, quick=asked.quick, full=asked.full)
     if "terminology" in parts:
         terminology.run(report, quick=asked.quick)
+    if "validation" in parts:
+        validation.run(report, quick=asked.quick)
     if asked.json:
         asked.json.write_bytes(orjson.dumps(report.figures, option=orjson.OPT_INDENT_2))
 

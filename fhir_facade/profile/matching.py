@@ -6,13 +6,12 @@ there; of a list each part of the pattern must be found in some item. True is no
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 
 def same(value: Any, fixed: Any) -> bool:
     """Whether two JSON values are the same, whatever the order of keys."""
-    if isinstance(value, Mapping) and isinstance(fixed, Mapping):
+    if isinstance(value, dict) and isinstance(fixed, dict):
         return value.keys() == fixed.keys() and all(same(value[key], fixed[key]) for key in fixed)
     if isinstance(value, list) and isinstance(fixed, list):
         return len(value) == len(fixed) and all(map(same, value, fixed))
@@ -21,8 +20,8 @@ def same(value: Any, fixed: Any) -> bool:
 
 def fits(value: Any, pattern: Any) -> bool:
     """Whether a JSON value has all that a pattern says."""
-    if isinstance(pattern, Mapping):
-        return isinstance(value, Mapping) and all(key in value and fits(value[key], pattern[key]) for key in pattern)
+    if isinstance(pattern, dict):
+        return isinstance(value, dict) and all(key in value and fits(value[key], pattern[key]) for key in pattern)
     if isinstance(pattern, list):
         return isinstance(value, list) and all(any(fits(item, part) for item in value) for part in pattern)
     return same(value, pattern)

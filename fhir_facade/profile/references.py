@@ -7,7 +7,7 @@ be judged here.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
@@ -21,6 +21,7 @@ _PLACE = re.compile(
     r"(?P<base>https?://[^\s?#]+/)?(?P<type>[A-Z][A-Za-z]+)/(?P<id>[A-Za-z0-9.-]{1,64})"
     r"(?:/_history/(?P<version>[A-Za-z0-9.-]{1,64}))?(?P<fragment>#\S*)?"
 ).fullmatch
+_ID = re.compile(r"[A-Za-z0-9.-]{1,64}").fullmatch
 _CONDITIONAL = re.compile(r"(?P<type>[A-Z][A-Za-z]+)\?\S+").fullmatch
 _URN = re.compile(
     r"urn:(?:uuid:[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|oid:[0-2](?:\.\d+)+|[a-z].*)"
@@ -64,6 +65,18 @@ def _parse(reference: str) -> Pointer:
 
 
 _kept = lru_cache(maxsize=REFERENCES_KEPT)(_parse)
+
+
+def refers_to(types: frozenset[str]) -> Callable[[Any], bool]:
+    """A test that a text is a relative reference to one of some types; it may miss other ways to write one."""
+
+    def judge(said: Any) -> bool:
+        if type(said) is not str:
+            return False
+        name, _, id = said.partition("/")
+        return name in types and _ID(id) is not None
+
+    return judge
 
 
 def contained_of(root: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

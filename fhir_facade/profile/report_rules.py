@@ -308,7 +308,7 @@ class Rules:
             return  # a context in FHIRPath or of an older form is not judged
         path = _element_path(place.at.rpartition(".")[0], type_of(frame.resource))
         inside = definitions().type_of(path) == "Extension"
-        names = _names(path)
+        names = element_names(path)
         for kind, expression in definition.contexts:
             if (kind == "extension" and inside) or (kind == "element" and (expression == "*" or expression in names)):
                 return
@@ -357,7 +357,7 @@ def _element_path(at: str, resource_type: str) -> str:
     return f"{resource_type}{rest}" if inner or contained else plain
 
 
-def _names(path: str) -> set[str]:
+def element_names(path: str) -> set[str]:
     """What an element is called by where it stands, where it is defined, its type, and what that rests on."""
     known = definitions()
     element = known.element(path)
