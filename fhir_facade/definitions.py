@@ -32,6 +32,9 @@ SYNTAXES = {
 }
 """The forms of codes that no list holds: BCP 13, BCP 47, UCUM, ISO 4217, the time zone database."""
 
+TRANSLATION = "http://hl7.org/fhir/StructureDefinition/translation"
+"""The extension by which R4 says a text in another language."""
+
 DEEPEST = 64
 """Most steps of a path; extensions nest without end, and a path from outside must not exhaust the stack."""
 
@@ -159,16 +162,27 @@ class Definitions:
         return self._displays.get(system, {}).get(code)
 
     def structure(self, canonical: str) -> dict[str, Any] | None:
-        """Return R4's StructureDefinition of a URL or type name, as far as a validator needs it; see structures.py."""
-        return structures().find(canonical)
+        """Return R4's StructureDefinition of a URL or type name, as far as a validator needs it; see structures.py.
+
+        A constraint whose key means something else on another type carries its Norwegian sentence with it.
+        """
+        found = structures().find(canonical)
+        said = {} if found is None else _said_of_type(str(found["type"]))
+        if found is not None and said:
+            part = found.get("snapshot") or found["differential"]
+            for constraint in (each for element in part["element"] for each in element.get("constraint", ())):
+                if constraint["key"] in said:
+                    constraint["_human"] = _in_norwegian(said[constraint["key"]])
+        return found
 
     def code_syntax(self, value_set_url: str) -> re.Pattern[str] | None:
         """Return the form of the codes of a value set that nobody can list (languages, units), else None."""
         return SYNTAXES.get(value_set_url.split("|", maxsplit=1)[0])
 
     def constraint_text_nb(self, key: str) -> str | None:
-        """Return the Norwegian sentence of a constraint of R4, None when there is none."""
-        return norwegian_constraints().get(key)
+        """Return the Norwegian sentence of a constraint of R4; None when there is none, or one for each type."""
+        said = norwegian_constraints().get(key)
+        return said if isinstance(said, str) else None
 
     def search_parameters(self, type_name: str) -> tuple[SearchParameter, ...]:
         """Return the parameters of a resource type, those of every resource included, by code; else ()."""
@@ -240,6 +254,17 @@ def _search_parameter(row: list[Any]) -> SearchParameter:
     code, kind, expression, targets, url, paths, filters = row
     kept = tuple((item, child, value) for item, child, value in filters)
     return SearchParameter(code, kind, expression, tuple(targets), url, tuple(paths), kept)
+
+
+def _said_of_type(type_name: str) -> dict[str, str]:
+    """The Norwegian sentences of the keys that mean something on this type which they do not mean on others."""
+    by_key = {key: said for key, said in norwegian_constraints().items() if isinstance(said, dict)}
+    return {key: said[type_name] for key, said in by_key.items() if type_name in said}
+
+
+def _in_norwegian(sentence: str) -> dict[str, Any]:
+    parts = [{"url": "lang", "valueCode": "nb"}, {"url": "content", "valueString": sentence}]
+    return {"extension": [{"url": TRANSLATION, "extension": parts}]}
 
 
 @cache
