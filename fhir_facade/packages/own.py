@@ -28,6 +28,9 @@ from fhir_facade.yaml_text import SourceError, Table, parse_all
 FORM = "1"
 """Raised when the same YAML is read as something else, so that older tables are not used."""
 
+EXAMPLES = "examples"
+"""The folder beside the definitions that holds resources, and no definitions."""
+
 HEAD = ("name", "title", "description", "source", "status", "confidence", "restates", "version", "constraints")
 PROFILE_KEYS = ("profile", *HEAD, "type", "parent", "elements")
 EXTENSION_KEYS = (
@@ -91,7 +94,7 @@ def own_table(folder: Path) -> bytes:
 
 def own_files(folder: Path) -> dict[str, bytes]:
     """The content of each YAML file below a folder, by its path in the folder."""
-    paths = sorted(folder.rglob("*.yaml"))
+    paths = sorted(path for path in folder.rglob("*.yaml") if EXAMPLES not in path.relative_to(folder).parts)
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 

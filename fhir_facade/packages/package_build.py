@@ -10,16 +10,17 @@ from __future__ import annotations
 import gzip
 import io
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import orjson
+import yaml
 
 from fhir_facade import __version__
 from fhir_facade.definitions import definitions
 from fhir_facade.packages.elements import extension_value
-from fhir_facade.packages.own import RESTATES, own_definitions
+from fhir_facade.packages.own import EXAMPLES, RESTATES, own_definitions
 from fhir_facade.packages.own_snapshots import snapshot
 from fhir_facade.terminology import shipped
 from fhir_facade.terminology.catalogue import Catalogue
@@ -30,6 +31,9 @@ NAME = "no.fhir-facade.profiles"
 CANONICAL = "http://fhir-facade.no/fhir"
 CORE = {"hl7.fhir.r4.core": "4.0.1"}
 TITLE = "Norwegian hospital records in FHIR R4: profiles and extensions of fhir_facade"
+EXAMPLE = "example"
+"""The folder of a package that holds resources which keep to its profiles."""
+
 INDEXED = ("url", "version", "kind", "type", "derivation")
 SYSTEMS = ("fixedUri", "system")
 Content = dict[str, Any]
@@ -44,7 +48,7 @@ def build_package(folder: Path, catalogue: Catalogue | None = None, *, self_cont
 
 
 def package_files(folder: Path, catalogue: Catalogue, *, self_contained: bool = False) -> dict[str, bytes]:
-    """The files of the package by name, package.json and .index.json first."""
+    """The files of the package by name, package.json and .index.json first, examples last."""
     found, faults = own_definitions(folder)
     if faults:
         raise ValueError("\n".join(map(str, faults)))
@@ -52,12 +56,28 @@ def package_files(folder: Path, catalogue: Catalogue, *, self_contained: bool = 
     kept = [each for each in found if self_contained or not restated[each["url"]]]
     profiles = whole(found, kept, catalogue)
     resources = [*profiles, *_terminology(profiles, catalogue, self_contained=self_contained)]
+    named = _named(resources)
+    examples = _named(_examples(folder, {each["url"] for each in kept}))
+    dependencies = {} if self_contained else dict(each.split("#") for each in sorted(set(restated.values()) - {""}))
+    files = {"package.json": _manifest(CORE | dependencies), ".index.json": _index(named)}
+    files |= {name: _json(each) for name, each in sorted(named.items())}
+    if examples:
+        files[f"{EXAMPLE}/.index.json"] = _index(examples)
+    return files | {f"{EXAMPLE}/{name}": _json(each) for name, each in sorted(examples.items())}
+
+
+def _named(resources: list[Content]) -> dict[str, Content]:
+    """The resources by the names of their files."""
     named = {f"{each['resourceType']}-{each['id']}.json": each for each in resources}
     if len(named) != len(resources):
         raise ValueError("two resources have one id")
-    dependencies = {} if self_contained else dict(each.split("#") for each in sorted(set(restated.values()) - {""}))
-    files = {"package.json": _manifest(CORE | dependencies), ".index.json": _index(named)}
-    return files | {name: _json(each) for name, each in sorted(named.items())}
+    return named
+
+
+def _examples(folder: Path, urls: Collection[str]) -> list[Content]:
+    """The resources that are said to keep to the definitions of some URLs; what breaks a rule stays at home."""
+    contents = [yaml.safe_load(path.read_text("utf-8")) for path in sorted((folder / EXAMPLES).glob("*.yaml"))]
+    return [each for content in contents if content["profile"] in urls for each in content["passing"].values()]
 
 
 def whole(found: list[Content], kept: list[Content], catalogue: Catalogue) -> list[Content]:
@@ -143,6 +163,7 @@ def _manifest(dependencies: Mapping[str, str]) -> bytes:
             "type": "Conformance",
             "fhirVersions": ["4.0.1"],
             "jurisdiction": "urn:iso:std:iso:3166#NO",
+            "directories": {"lib": "package", "example": EXAMPLE},
             "dependencies": dependencies,
         }
     )

@@ -310,6 +310,17 @@ def shipped() -> list[dict[str, Any]]:
     return [each.content for each in found]
 
 
+def test_examples_are_no_definitions(tmp_path: Path) -> None:
+    """The folder of examples is not read, and a change in it makes no table stale."""
+    (tmp_path / "a.yaml").write_text((SHIPPED / "consent-samtykke.yaml").read_text("utf-8"), "utf-8")
+    before = own_files(tmp_path)
+    (tmp_path / "examples").mkdir()
+    (tmp_path / "examples" / "b.yaml").write_text("passing: 1\n", "utf-8")
+    assert own_files(tmp_path) == before
+    assert own_definitions(tmp_path)[1] == []
+    assert not [name for name in own_files(SHIPPED) if "examples" in name]
+
+
 def test_what_is_shipped_has_no_fault() -> None:
     """Nor between the definitions: parents, lists, counts, contexts."""
     assert list(map(str, check_own(SHIPPED))) == []

@@ -12,12 +12,14 @@ from typing import Any
 
 import orjson
 import pytest
+import yaml
 from fhir.resources.R4B.codesystem import CodeSystem
 from fhir.resources.R4B.structuredefinition import StructureDefinition
 from fhir.resources.R4B.valueset import ValueSet
 
 from fhir_facade.definitions import definitions
 from fhir_facade.packages.elements import Definition
+from fhir_facade.packages.own import EXAMPLES
 from fhir_facade.packages.own_snapshots import snapshot
 from fhir_facade.packages.package_build import build_package, package_files
 from fhir_facade.packages.registry import load_packages
@@ -41,7 +43,7 @@ def files(*, self_contained: bool = False) -> Mapping[str, bytes]:
 @cache
 def resources(*, self_contained: bool = False) -> list[dict[str, Any]]:
     content = files(self_contained=self_contained)
-    return [orjson.loads(each) for name, each in content.items() if name not in HEAD]
+    return [orjson.loads(each) for name, each in content.items() if name not in HEAD and "/" not in name]
 
 
 def profiles(*, self_contained: bool = False) -> list[dict[str, Any]]:
@@ -67,10 +69,36 @@ def test_the_archive_is_a_package() -> None:
     assert manifest["fhirVersions"] == ["4.0.1"]
     assert manifest["dependencies"]["hl7.fhir.r4.core"] == "4.0.1"
     index = orjson.loads(files()[".index.json"])["files"]
-    assert [each["filename"] for each in index] == sorted(set(files()) - set(HEAD))
+    assert [each["filename"] for each in index] == sorted(
+        name for name in files() if name not in HEAD and "/" not in name
+    )
     for row, content in zip(index, resources(), strict=True):
         assert row == {key: content[key] for key in row if key != "filename"} | {"filename": row["filename"]}
         assert row["filename"] == f"{content['resourceType']}-{content['id']}.json"
+
+
+@pytest.mark.parametrize("self_contained", [False, True])
+def test_examples_stand_in_a_folder_of_their_own(self_contained: bool) -> None:
+    """Every passing example of what is in the package, and none of what is not; each found in the folder's index."""
+    content = files(self_contained=self_contained)
+    found = {name: orjson.loads(each) for name, each in content.items() if name.startswith("example/")}
+    index = found.pop("example/.index.json")["files"]
+    assert [f"example/{each['filename']}" for each in index] == list(found)
+    held = {each["url"] for each in profiles(self_contained=self_contained)}
+    told = [yaml.safe_load(path.read_text("utf-8")) for path in sorted((SHIPPED / EXAMPLES).glob("*.yaml"))]
+    expected = [each for one in told if one["profile"] in held for each in one["passing"].values()]
+    assert found == {f"example/{each['resourceType']}-{each['id']}.json": each for each in expected}
+    assert {one["profile"] in held for one in told} == ({True} if self_contained else {True, False})
+    assert len(found) > 30
+
+
+def test_examples_of_a_package_are_not_read_as_definitions(tmp_path: Path) -> None:
+    """A reader passes them by, and no file of them is a fault."""
+    archive = tmp_path / "ours.tgz"
+    archive.write_bytes(build_package(SHIPPED))
+    (package,) = load_packages([archive]).loaded
+    assert package.faults == []
+    assert {name for name, _ in package.resources} == {name for name in files() if name not in HEAD and "/" not in name}
 
 
 def test_nobody_elses_canonical_is_in_it_unless_asked_for() -> None:
