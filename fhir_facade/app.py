@@ -33,8 +33,7 @@ from fhir_facade.rest.terminology_resources import TYPES as TERMINOLOGY_TYPES
 from fhir_facade.settings import Settings
 from fhir_facade.store.code_systems import open_editions
 from fhir_facade.store.records import SqliteStore
-from fhir_facade.terminology.catalogue import Catalogue
-from fhir_facade.validation_stream import make_validator, own_packages
+from fhir_facade.validation_stream import catalogue_of, make_validator, own_packages
 
 FHIR_JSON = "application/fhir+json"
 NOT_KEPT = {"Cache-Control": "no-store"}
@@ -59,10 +58,11 @@ def build_app(settings: Settings) -> Server:
     mapping_set = load_mapping_set(settings.mappings, settings.site_mappings, settings.profiles)
     store = SqliteStore.open(settings.database, mapping_set.kinds, mapping_set.search.columns, read_only=True)
     secret = settings.page_secret.get_secret_value().encode() or secrets.token_bytes(32)
-    catalogue = Catalogue(open_editions(settings.terminology) if settings.terminology else ())
+    packages = own_packages(settings.packages)
+    catalogue = catalogue_of(packages, open_editions(settings.terminology) if settings.terminology else ())
     validator = cache(
         lambda: make_validator(
-            own_packages(settings.packages),
+            packages,
             catalogue,
             overrides=settings.rules,
             unknown_profile=settings.unknown_profile,
@@ -70,7 +70,14 @@ def build_app(settings: Settings) -> Server:
     )
     tokens = PageTokens(secret)
     services = Services(
-        mapping_set, store, settings.fhir_base, tokens, __version__, catalogue=catalogue, validator=validator
+        mapping_set,
+        store,
+        settings.fhir_base,
+        tokens,
+        __version__,
+        catalogue=catalogue,
+        packages=packages,
+        validator=validator,
     )
     log = AccessLog(settings.log_level)
     lane = FhirLane(services, log)

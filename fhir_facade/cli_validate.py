@@ -17,6 +17,7 @@ from fhir_facade.outcome import Refused
 from fhir_facade.terminal import FAILED, FOUND, faults_are_told, progress_bar, say, settings_with, stop
 
 if TYPE_CHECKING:
+    from fhir_facade.packages.registry import Packages
     from fhir_facade.profile.validator import Validator
     from fhir_facade.terminology.catalogue import Catalogue
     from fhir_facade.validation_reports import Summary, Writer
@@ -163,17 +164,17 @@ def _validator(packages: list[Path], profiles: list[str], overrides: dict[str, s
             FAILED,
             "\n".join(f"{profile}: no such profile is known; name its package: --package" for profile in missing),
         )
-    return make_validator(loaded, _catalogue(settings.terminology), overrides=overrides, limit=limit)
+    return make_validator(loaded, _catalogue(loaded, settings.terminology), overrides=overrides, limit=limit)
 
 
-def _catalogue(imported: Path | None) -> Catalogue | None:
+def _catalogue(packages: Packages, imported: Path | None) -> Catalogue | None:
     """The code systems that are imported; None without them, for the database takes half a second to load."""
     if imported is None:
         return None
     from fhir_facade.store.code_systems import open_editions
-    from fhir_facade.terminology.catalogue import Catalogue
+    from fhir_facade.validation_stream import catalogue_of
 
-    return Catalogue(open_editions(imported))
+    return catalogue_of(packages, open_editions(imported))
 
 
 def _overrides(rules: list[str]) -> dict[str, str]:

@@ -97,11 +97,12 @@ class Facade:
     @cached_property
     def validator(self) -> Validator:
         """What `validate` judges with: R4, our own profiles and the packages; made when it is first asked for."""
+        from fhir_facade.packages.package_lists import PackageLists, catalogue_with
         from fhir_facade.packages.registry import load_packages
         from fhir_facade.profile.validator import Validator
-        from fhir_facade.terminology.catalogue import Catalogue
 
-        return Validator(load_packages(self._packages), Catalogue())
+        packages = load_packages(self._packages)
+        return Validator(packages, catalogue_with(PackageLists(packages)))
 
     def explain(self, kind: str, record: Record, *, resource: str | None = None) -> list[Lineage]:
         """Return for each element its path, value, field and mapping line."""

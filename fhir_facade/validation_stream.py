@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fhir_facade.contracts import Resource
     from fhir_facade.packages.registry import Packages
     from fhir_facade.profile.validator import Validator
+    from fhir_facade.terminology.concepts import CodeSystem
 
 UNKNOWN_PROFILE = "warning"
 MOST_ISSUES = 100
@@ -31,12 +32,20 @@ def make_validator(
     packages: Packages, catalogue: Catalogue | None = None, *, overrides: Mapping[str, str] | None = None,
     unknown_profile: str = UNKNOWN_PROFILE, limit: int = MOST_ISSUES,
 ) -> Validator:  # fmt: skip
-    """A validator over these packages; the code systems of the catalogue go before those of the packages."""
+    """A validator over these packages; the catalogue is that of `catalogue_of` where packages bring lists."""
     from fhir_facade.profile.validator import Validator
 
     return Validator(
-        packages, catalogue or Catalogue(), overrides=overrides or {}, unknown_profile=unknown_profile, limit=limit
-    )
+        packages, catalogue or catalogue_of(packages), overrides=overrides or {}, unknown_profile=unknown_profile,
+        limit=limit,
+    )  # fmt: skip
+
+
+def catalogue_of(packages: Packages, imported: Sequence[CodeSystem] = ()) -> Catalogue:
+    """What is shipped, what is imported, and the code systems and value sets of packages."""
+    from fhir_facade.packages.package_lists import PackageLists, catalogue_with
+
+    return catalogue_with(PackageLists(packages), imported) if packages.loaded else Catalogue(imported)
 
 
 @cache

@@ -28,13 +28,18 @@ READ = frozenset({"StructureDefinition", "ValueSet", "CodeSystem", "NamingSystem
 
 @dataclass(slots=True)
 class Package:
-    """What was read from one path: `resources` are (file, content); `name` and `version` those of package.json."""
+    """What was read from one path: `resources` are (file, content); `name` and `version` those of package.json.
+
+    `guides` are the canonicals of its implementation guides.
+    """
 
     path: Path
     name: str = ""
     version: str = ""
     resources: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
+    fhir_versions: tuple[str, ...] = ()
+    guides: list[str] = field(default_factory=list)
 
     @property
     def label(self) -> str:
@@ -51,8 +56,19 @@ def read_package(path: Path) -> Package:
             _take(package, name, content)
     except (OSError, EOFError, tarfile.TarError, ValueError) as error:
         package.faults.append(Fault(path.name, 1, f"the package cannot be read to its end: {type(error).__name__}"))
+    if package.fhir_versions and not any(map(is_r4, package.fhir_versions)):
+        said = ", ".join(package.fhir_versions)
+        package.faults.append(
+            Fault("package.json", 1, f"the package is of FHIR {said}, and R4 is judged here: not used")
+        )
+        package.resources.clear()
     package.resources.sort(key=lambda each: each[0])
     return package
+
+
+def is_r4(version: str) -> bool:
+    """Whether a version of FHIR is R4: 4.0.1, or 4.0.0 before its correction."""
+    return version == "4.0" or version.startswith("4.0.")
 
 
 def _is_archive(path: Path) -> bool:
@@ -115,8 +131,24 @@ def _take(package: Package, name: str, content: bytes) -> None:
         package.faults.append(Fault(name, 1, "the file holds no resource"))
     elif name == "package.json":
         package.name, package.version = str(found.get("name", "")), str(found.get("version", ""))
+        said = found.get("fhirVersions") or found.get("fhir-version-list") or []
+        package.fhir_versions = tuple(map(str, said)) if isinstance(said, list) else ()
+    elif found.get("resourceType") == "ImplementationGuide":
+        _take_guide(package, name, str(found.get("url", "")), str(found.get("version", "")))
     elif found.get("resourceType") in READ:
-        if isinstance(found.get("url"), str) or found["resourceType"] == "NamingSystem":
+        version = found.get("fhirVersion", "4.0.1")
+        if not isinstance(version, str) or not is_r4(version):
+            package.faults.append(Fault(name, 1, f"it is of FHIR {version}, and R4 is judged here: not used"))
+        elif isinstance(found.get("url"), str) or found["resourceType"] == "NamingSystem":
             package.resources.append((name, found))
         else:
             package.faults.append(Fault(name, 1, f"a {found['resourceType']} without a url cannot be referred to"))
+
+
+def _take_guide(package: Package, name: str, url: str, version: str) -> None:
+    if "://" in url or url.startswith("urn:"):
+        package.guides.append(f"{url}|{version}" if version else url)
+    else:
+        package.faults.append(
+            Fault(name, 1, f"the guide's url '{url[:100]}' is not absolute, so the guide is not listed")
+        )

@@ -102,6 +102,15 @@ class Packages:
             entries.append(self._entry(Definition(content, OURS), OURS, before))
         return entries
 
+    def profiles(self) -> dict[str, list[str]]:
+        """Resource type → the canonicals of its profiles."""
+        found: dict[str, set[str]] = {}
+        listed = [rows[0][3] for rows in self._files.values()]
+        for content in (*listed, *(self.own.contents.values() if self.own else ())):
+            if content.get("kind") == "resource" and content.get("derivation") == "constraint":
+                found.setdefault(str(content.get("type")), set()).add(str(content["url"]))
+        return {name: sorted(urls) for name, urls in sorted(found.items())}
+
     def _entry(self, definition: Definition, origin: str, replaced_by: str = "") -> Entry:
         notes = []
         if definition.derivation == "constraint" and self.find(definition.base) is None:

@@ -32,6 +32,7 @@ from fhir_facade.rest.terminology_search import search_parameters
 if TYPE_CHECKING:
     from fhir_facade.mapping.mapping_set import MappingSet
     from fhir_facade.mapping.to_where import Parameter
+    from fhir_facade.packages.registry import Packages
 
 CANONICAL = "http://fhir-facade.no/fhir/CapabilityStatement/server"
 DATE = "2026-11-23"  # when what can be said here last changed; not the hour of a start: bytes stay the same
@@ -80,8 +81,18 @@ def _etag(statement: bytes) -> bytes:
     return b'W/"' + hashlib.sha256(statement).hexdigest()[:16].encode() + b'"'
 
 
-def capability_statement(mapping_set: MappingSet, surface: Sequence[Interaction], base_url: str, version: str) -> bytes:
-    """Return the statement as JSON; the same mappings give the same bytes."""
+def capability_statement(
+    mapping_set: MappingSet,
+    surface: Sequence[Interaction],
+    base_url: str,
+    version: str,
+    packages: Packages | None = None,
+) -> bytes:
+    """Return the statement as JSON; the same mappings and packages give the same bytes."""
+    profiles = packages.profiles() if packages else {}
+    loaded = packages.loaded if packages else ()
+    guides = list(dict.fromkeys(guide for package in loaded for guide in package.guides))
+    held = f"; packages: {', '.join(package.label for package in loaded)}" if loaded else ""
     statement = {
         "resourceType": "CapabilityStatement",
         "url": CANONICAL,
@@ -93,15 +104,16 @@ def capability_statement(mapping_set: MappingSet, surface: Sequence[Interaction]
         "description": "What is mapped can be read and searched; nothing else is claimed.",
         "kind": "instance",
         "software": {"name": "fhir_facade", "version": version},
-        "implementation": {"description": "fhir_facade", "url": base_url},
+        "implementation": {"description": f"fhir_facade{held}", "url": base_url},
         "fhirVersion": "4.0.1",
         "format": FORMATS,
-        "rest": [_rest(mapping_set, surface)],
+        **({"implementationGuide": guides} if guides else {}),
+        "rest": [_rest(mapping_set, surface, profiles)],
     }
     return orjson.dumps(statement)
 
 
-def _rest(mapping_set: MappingSet, surface: Sequence[Interaction]) -> dict[str, Any]:
+def _rest(mapping_set: MappingSet, surface: Sequence[Interaction], profiles: Mapping[str, list[str]]) -> dict[str, Any]:
     by_code: Mapping[str, str] = {
         row.code: row.documentation
         for row in reversed(surface)
@@ -114,6 +126,7 @@ def _rest(mapping_set: MappingSet, surface: Sequence[Interaction]) -> dict[str, 
         parameters = mapping_set.search.parameters(resource_type)
         resource: dict[str, Any] = {
             "type": resource_type,
+            **({"supportedProfile": profiles[resource_type]} if resource_type in profiles else {}),
             "interaction": [{"code": code, "documentation": by_code[code]} for code in codes],
             "versioning": "versioned",
             "readHistory": False,

@@ -16,6 +16,7 @@ from fhir_facade.validation_stream import plain_validator
 if TYPE_CHECKING:
     from fhir_facade.mapping.mapping_set import MappingSet
     from fhir_facade.mapping.to_where import SearchPlan
+    from fhir_facade.packages.registry import Packages
     from fhir_facade.profile.validator import Validator
     from fhir_facade.rest.answer import Answer
     from fhir_facade.rest.paging import PageTokens
@@ -62,7 +63,8 @@ class Services:
     """What answers are made of. `base_url` ends without a slash; `statement` is what /metadata says.
 
     `translations` are the code maps of `mapping_set`; the lane makes both, whenever the mappings change.
-    `validator` makes the validator when it is first needed; one request may bring `most_validated` bytes to it.
+    `packages` hold the profiles that /metadata lists. `validator` makes the validator when it is first needed; one
+    request may bring `most_validated` bytes to it.
     """
 
     mapping_set: MappingSet
@@ -74,6 +76,7 @@ class Services:
     catalogue: Catalogue = field(default_factory=Catalogue)
     translations: Translations = field(default_factory=lambda: Translations({}))
     now: Callable[[], datetime] = clock
+    packages: Packages | None = None
     validator: Callable[[], Validator] = plain_validator
     most_validated: int = MOST_VALIDATED
     bad_row: Callable[[str, str, BaseException], None] = lambda mapping, row, error: None

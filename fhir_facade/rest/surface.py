@@ -128,7 +128,7 @@ class FhirLane:
     def services_with(self, mapping_set: MappingSet) -> Services:
         """The services with other mappings, and all that is made of them made."""
         now = self.services
-        statement = capability_statement(mapping_set, SURFACE, now.base_url, now.version)
+        statement = capability_statement(mapping_set, SURFACE, now.base_url, now.version, now.packages)
         return replace(now, mapping_set=mapping_set, translations=translations(mapping_set), statement=statement)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -10,15 +10,19 @@ from collections.abc import Iterable, Iterator
 from datetime import date
 
 from fhir_facade.terminology import shipped
-from fhir_facade.terminology.concepts import CodeSystem, covers, newness
+from fhir_facade.terminology.concepts import CodeSystem, covers, newness, version_order
 from fhir_facade.terminology.uris import canonical
 from fhir_facade.terminology.value_sets import ValueSet
 
 
 class Catalogue:
-    """Code systems by any of their URIs, value sets by URL; `extra` are imported editions."""
+    """Code systems by any of their URIs, value sets by URL.
 
-    def __init__(self, extra: Iterable[CodeSystem] = ()) -> None:
+    `extra` are editions that were imported or came with packages, `value_sets` those of packages. Nobody redefines
+    R4's own value sets.
+    """
+
+    def __init__(self, extra: Iterable[CodeSystem] = (), value_sets: Iterable[ValueSet] = ()) -> None:
         self._imported: dict[str, list[CodeSystem]] = {}
         self._aliases: dict[str, str] = {}
         for each in extra:
@@ -28,6 +32,12 @@ class Catalogue:
                 self._aliases.setdefault(canonical(alias), url)
         for editions in self._imported.values():
             editions.sort(key=lambda each: newness(each.edition), reverse=True)
+        self._value_sets: dict[str, list[ValueSet]] = {}
+        for found in value_sets:
+            if shipped.value_set(found.url) is None:
+                self._value_sets.setdefault(found.url, []).append(found)
+        for listed in self._value_sets.values():
+            listed.sort(key=lambda found: version_order(found.version), reverse=True)
         self._by_value_set = {shipped.value_set_url(url): url for url in self._urls()}
 
     def code_systems(self) -> list[CodeSystem]:
@@ -57,6 +67,9 @@ class Catalogue:
         found = shipped.value_set(plain)
         if found is not None:
             return found if version in ("", found.version) else None
+        for each in self._value_sets.get(plain, ()):
+            if version in ("", each.version):
+                return each
         chosen = self.code_system(self._by_value_set.get(plain, plain), version)
         return None if chosen is None else shipped.all_codes(chosen.edition)
 
@@ -65,6 +78,7 @@ class Catalogue:
         for each in self.code_systems():
             if not shipped.is_of_r4(each.edition.url):
                 yield shipped.all_codes(each.edition)
+        yield from (listed[0] for listed in self._value_sets.values())
         yield from shipped.value_sets()
 
     def _urls(self) -> tuple[str, ...]:

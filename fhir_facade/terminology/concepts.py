@@ -109,8 +109,12 @@ def spaced(text: str) -> str:
     return " ".join(folded(text.encode("utf-8", "ignore").decode()).split())
 
 
+def version_order(version: str) -> list[tuple[int, int, str]]:
+    """Sorts versions, with numbers in them as numbers."""
+    parts = "".join(letter if letter.isdecimal() else f" {letter} " for letter in version).split()
+    return [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts]
+
+
 def newness(edition: Edition) -> tuple[str, list[tuple[int, int, str]]]:
-    """Sorts editions of one system: by the day they begin, then by version, numbers in it as numbers."""
-    parts = "".join(letter if letter.isdecimal() else f" {letter} " for letter in edition.version).split()
-    numbered = [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts]
-    return edition.valid_from or "", numbered
+    """Sorts editions of one system: by the day they begin, then by version."""
+    return edition.valid_from or "", version_order(edition.version)
