@@ -192,6 +192,13 @@ ROWS: Rows = {
         "Send the display of the code, or none.", "Send kodens tekst, eller ingen.",
     ),
     # ---- references
+    "reference-target-profile": (
+        "error", "structure", 422,
+        "What the reference points at keeps to none of the profiles that are allowed here.",
+        "Det referansen peker på, følger ingen av profilene som er tillatt her.",
+        "Allowed: {allowed}. Validate the target by one of them to see why it does not.",
+        "Tillatt: {allowed}. Valider målet mot en av dem for å se hvorfor det ikke følger den.",
+    ),
     "reference-target": (
         "error", "structure", 422,
         "The reference points at {found}.", "Referansen peker på {funnet}.",

@@ -17,9 +17,10 @@ from fhir_facade.profile.fhirpath_values import Item
 from fhir_facade.profile.findings import listed, shown
 from fhir_facade.profile.narrative import check_narrative, is_good_narrative
 from fhir_facade.profile.primitives import check
-from fhir_facade.profile.references import is_kind_of, parse, type_of
+from fhir_facade.profile.references import parse, type_of
+from fhir_facade.profile.report_references import ReferenceRules
 from fhir_facade.profile.report_values import from_fixed, from_pattern
-from fhir_facade.profile.schema import CORE, Node
+from fhir_facade.profile.schema import Node
 
 if TYPE_CHECKING:
     from fhir_facade.profile.report import Frame, Place, Walker
@@ -49,6 +50,7 @@ REMEDY = ("Correct the value.", "Rett verdien.")
 CODED = ("code", "Coding", "CodeableConcept", "Quantity", "string", "uri")
 ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+").fullmatch
 NEAREST_CODES = 12
+CONTEXTS = ("element", "extension", "fhirpath")
 
 
 class FrameJudge:
@@ -80,6 +82,7 @@ class Rules:
         self.findings = walker.findings
         self._judges: dict[int, tuple[Frame, FrameJudge]] = {}
         self._conforming = 0
+        self.references = ReferenceRules(self)
 
     def judge_for(self, frame: Frame) -> FrameJudge:
         known = self._judges.get(id(frame))
@@ -98,6 +101,7 @@ class Rules:
         findings = Findings(self.findings.overrides, first_error=True)
         inner = Walker(self.walker.schema, self.walker.bindings, findings, on=self.walker.on)
         inner.rules._conforming = self._conforming + 1
+        inner.rules.references.kept = self.references.kept
         with contextlib.suppress(Enough):
             inner.value(node, Place(value, None, node.name, 0), frame)
         return not findings.has_error
@@ -167,7 +171,7 @@ class Rules:
         if node.binding is not None and place.value is not None and not broken:
             self._bound(node, node.binding, place)
         if node.type in ("Reference", "canonical") and not broken:
-            self._reference(node, place, frame)
+            self.references.judge(node, place, frame)
         if node.type == "Extension" and isinstance(place.value, dict) and not node.is_root:
             self._extension(node, place, frame)
         if len(node.profiles) > 1:
@@ -229,51 +233,6 @@ class Rules:
             facts = {"found": found, "value_set": url, "allowed": listed(allowed[:NEAREST_CODES]), **near}
             self.findings.add(code, place.at, rule(node, code), facts=facts)
 
-    # references
-
-    def _reference(self, node: Node, place: Place, frame: Frame) -> None:
-        value = place.value
-        said = value if isinstance(value, str) else value.get("reference") if isinstance(value, dict) else None
-        named = value.get("type") if isinstance(value, dict) else None
-        if not isinstance(said, str):
-            if isinstance(named, str) and node.type == "Reference":
-                self._target(node, named, place)
-            return
-        if node.type == "canonical":
-            return
-        pointer = parse(said)
-        at = f"{place.at}.reference"
-        if pointer.kind == "bad":
-            self.findings.add(
-                "reference-format", at, self.walker.rule(node, "reference-format"), facts={"found": shown(said)}
-            )
-            return
-        found = self.judge_for(frame).resolve(said)
-        if pointer.kind == "contained" and found is None:
-            facts = {"found": shown(pointer.id), "allowed": listed(frame.contained) or "-"}
-            near = self.findings.nearest(pointer.id, frame.contained)
-            self.findings.add("reference-contained-missing", at, self.walker.rule(node, "ref-1"), facts=facts | near)
-            return
-        actual = type_of(found) or pointer.type or (named if isinstance(named, str) else "")
-        if actual:
-            self._target(node, actual, place)
-
-    def _target(self, node: Node, actual: str, place: Place) -> None:
-        allowed = [self._target_type(url) for url in node.targets]
-        if not allowed or definitions().kind(actual) != "resource":
-            return
-        if not any(not each or is_kind_of(actual, each) for each in allowed):
-            facts = {"found": actual, "funnet": actual, "allowed": listed(allowed)}
-            self.findings.add("reference-target", place.at, self.walker.rule(node, "reference-target"), facts=facts)
-
-    def _target_type(self, canonical: str) -> str:
-        """The resource type that a target canonical is of, "" when it is not known."""
-        plain = canonical.partition("|")[0]
-        if plain.startswith(CORE) and definitions().is_type(plain.removeprefix(CORE)):
-            return plain.removeprefix(CORE)
-        found = self.walker.schema.packages.find(canonical)
-        return found.type if found else ""
-
     # extensions
 
     def _extension(self, node: Node, place: Place, frame: Frame) -> None:
@@ -301,19 +260,32 @@ class Rules:
 
     def _context(self, definition: Definition, node: Node, place: Place, frame: Frame) -> None:
         """Whether an extension stands where its definition allows it."""
-        allowed = [expression for kind, expression in definition.contexts if kind in ("element", "extension")]
+        allowed = [expression for kind, expression in definition.contexts if kind in CONTEXTS]
         if definition.url == FHIR_TYPE:
             return  # R4 itself writes it one level higher than its context says
         if len(allowed) < len(definition.contexts) or not allowed:
-            return  # a context in FHIRPath or of an older form is not judged
+            return  # a context of an older form is not judged
         path = _element_path(place.at.rpartition(".")[0], type_of(frame.resource))
         inside = definitions().type_of(path) == "Extension"
         names = element_names(path)
         for kind, expression in definition.contexts:
             if (kind == "extension" and inside) or (kind == "element" and (expression == "*" or expression in names)):
                 return
+            if kind == "fhirpath" and self._is_within(expression, place, frame) is not False:
+                return
         facts = {"found": shown(definition.url), "parent": path, "allowed": listed(allowed)}
         self.findings.add("extension-context", place.at, self.walker.rule(node, "extension-context"), facts=facts)
+
+    def _is_within(self, expression: str, place: Place, frame: Frame) -> bool | None:
+        """Whether an extension stands on an element that an expression finds in the resource; None: not to be known."""
+        environment = fhirpath.Environment(frame.resource, frame.root, self.judge_for(frame).resolve)
+        try:
+            found = fhirpath.evaluate(expression, frame.resource, type_of(frame.resource), environment)
+        except (FhirPathError, fhirpath.StepsExceeded, ValueError, TypeError, RecursionError, ArithmeticError):
+            return None
+        key = place.at.rpartition(".")[2].partition("[")[0]
+        held = (each.value if isinstance(each.value, dict) else each.twin or {} for each in found)
+        return any(place.value is extension for each in held for extension in each.get(key) or ())
 
     # constraints
 

@@ -308,7 +308,7 @@ class FastPhase:
 
         def judge(value: Any, context: Context) -> bool:
             place = Place(value, None, node.path, context.depth)
-            return self._ask(lambda walker: walker.rules._reference(node, place, context.frame))
+            return self._ask(lambda walker: walker.rules.references.judge(node, place, context.frame))
 
         return judge
 
