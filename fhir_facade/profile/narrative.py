@@ -32,6 +32,10 @@ LINKS = ("href", "src", "cite", "longdesc")
 ENTITIES: Mapping[str, str] = {name: chr(code) for name, code in html.entities.name2codepoint.items()}
 
 
+class _Enough(Exception):
+    """The text goes deeper than it may; the rest need not be read."""
+
+
 class _Reader:
     """Reads a text once; the first fault stands in `fault`."""
 
@@ -61,6 +65,7 @@ class _Reader:
         self.depth += 1
         if self.depth > DEEPEST:
             self.say("not-allowed", f"<{tag}>")
+            raise _Enough
         self.has_content = self.has_content or tag == "img"
         for key, value in attributes.items():
             self.attribute(key, value)
@@ -107,6 +112,8 @@ def check_narrative(text: Any) -> tuple[str, str] | None:
         reader.parser.Parse(text.encode("utf-8", "surrogatepass"), True)
     except expat.ExpatError as error:
         return reader.fault or ("not-xml", f"{error.lineno}:{error.offset + 1}")
+    except _Enough:
+        return reader.fault
     if reader.fault is None and not reader.has_content:
         return ("empty", "")
     return reader.fault

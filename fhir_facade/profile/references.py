@@ -7,7 +7,7 @@ be judged here.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
@@ -16,6 +16,8 @@ from fhir_facade.definitions import definitions
 Kind = Literal["contained", "relative", "absolute", "urn", "conditional", "bad"]
 REFERENCES_KEPT = 8192
 LONGEST_KEPT = 512
+DEEPEST = 100
+FRAGMENTS = ("canonical", "uri", "url")
 
 _PLACE = re.compile(
     r"(?P<base>https?://[^\s?#]+/)?(?P<type>[A-Z][A-Za-z]+)/(?P<id>[A-Za-z0-9.-]{1,64})"
@@ -87,6 +89,45 @@ def contained_of(root: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
         if isinstance(each, Mapping) and isinstance(each.get("id"), str):
             found.setdefault(each["id"], each)
     return found
+
+
+def are_contained_used(root: Mapping[str, Any]) -> bool:
+    """Whether every contained resource that has an id is pointed at, or points at what holds it: R4's dom-3.
+
+    The FHIRPath of that rule goes through the whole resource for each contained one; this goes through it once.
+    """
+    held = root.get("contained")
+    listed = [each for each in held if isinstance(each, Mapping)] if isinstance(held, list) else []
+    used = set(_fragments(root, type_of(root), 0))
+    return all(
+        f"#{each['id']}" in used or "#" in _fragments(each, type_of(each), 0)
+        for each in listed
+        if isinstance(each.get("id"), str)
+    )
+
+
+def _fragments(value: Mapping[str, Any], path: str, depth: int) -> Iterator[str]:
+    """The references, canonicals and URIs below a value that begin with #."""
+    if depth > DEEPEST:
+        return
+    for key, held in value.items():
+        for each in held if isinstance(held, list) else (held,):
+            if isinstance(each, Mapping):
+                yield from _fragments(each, _path_below(each, f"{path}.{key}"), depth + 1)
+            elif (
+                isinstance(each, str)
+                and each[:1] == "#"
+                and ((key == "reference" and depth > 0) or definitions().type_of(f"{path}.{key}") in FRAGMENTS)
+            ):
+                yield each
+
+
+def _path_below(value: Mapping[str, Any], path: str) -> str:
+    """Where R4 knows the elements of an object: under its resource type, its data type, or where it stands."""
+    if type_of(value):
+        return type_of(value)
+    known = definitions().type_of(path)
+    return path if known in (None, "", "BackboneElement", "Element") else known
 
 
 def type_of(resource: Any) -> str:

@@ -17,7 +17,7 @@ from fhir_facade.profile.fhirpath_values import Item
 from fhir_facade.profile.findings import listed, shown
 from fhir_facade.profile.narrative import check_narrative, is_good_narrative
 from fhir_facade.profile.primitives import check
-from fhir_facade.profile.references import parse, type_of
+from fhir_facade.profile.references import are_contained_used, parse, type_of
 from fhir_facade.profile.report_references import ReferenceRules
 from fhir_facade.profile.report_values import from_fixed, from_pattern
 from fhir_facade.profile.schema import Node
@@ -25,8 +25,9 @@ from fhir_facade.profile.schema import Node
 if TYPE_CHECKING:
     from fhir_facade.profile.report import Frame, Place, Walker
 
-JUDGED_ELSEWHERE = frozenset({"ele-1", "txt-1", "txt-2", "bdl-7"})
-"""Constraints that the walk itself tells: value-empty, the narrative rules, and the fullUrl that stands twice."""
+JUDGED_ELSEWHERE = frozenset({"ele-1", "txt-1", "txt-2", "bdl-7", "ref-1"})
+"""Constraints that the walk itself tells: value-empty, the narrative rules, the fullUrl that stands twice, and a
+reference into what is contained, for which the FHIRPath would go through all of it."""
 
 CORRECTED: Mapping[str, str] = {
     "operator = 'exists' implies (answer is Boolean)": "operator = 'exists' implies (answer is boolean)",
@@ -314,7 +315,10 @@ class Rules:
         item = Item(place.value, node.type, node.type_path, place.twin if isinstance(place.twin, dict) else None)
         try:
             expression = CORRECTED.get(constraint.expression, constraint.expression)
-            held = not expression or fhirpath.holds(expression, item, node.type_path, environment)
+            if constraint.key == "dom-3" and isinstance(place.value, Mapping):
+                held = are_contained_used(place.value)
+            else:
+                held = not expression or fhirpath.holds(expression, item, node.type_path, environment)
         except (FhirPathError, fhirpath.StepsExceeded, ValueError, TypeError, RecursionError, ArithmeticError) as error:
             if not broken:
                 reason = shown(str(error) or "too many steps")

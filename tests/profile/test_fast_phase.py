@@ -140,7 +140,7 @@ def test_disturbed_copies_are_judged_alike(mapping_set: MappingSet, synthetic: d
 
     def copies() -> Iterator[tuple[Any, tuple[str, ...]]]:
         for mapping in mapping_set.mappings.values():
-            for record in synthetic[mapping.rules.kind][:40]:
+            for record in synthetic[mapping.rules.kind][:12]:
                 resource = mapping.to_fhir(record, [])
                 yield resource, ()
                 urls = profiles_of(resource["resourceType"])
@@ -150,7 +150,7 @@ def test_disturbed_copies_are_judged_alike(mapping_set: MappingSet, synthetic: d
 
     judged, right, accepted = judge_disturbed(copies(), SEED)
     print(f"{judged} copies, {right} right, {accepted} settled at once")
-    assert judged > 1000 and judged - right > 400
+    assert judged > 900 and judged - right > 300
     assert accepted > 0.95 * right
 
 
