@@ -39,6 +39,8 @@ PRIORITIES = {
 }
 ROLES = {"1": ("PPRF", "primary performer"), "2": ("SPRF", "secondary performer")}
 
+SECTORS = {"320": "phv", "310": "bup", "360": "tsb", "365": "tsb", "370": "tsb"}  # by field, list 8451
+
 # Extensions that hold one coded field: field, URL, code list.
 CODED = (
     ("komNrHjem", f"{EXT}/kommunenummer", "3402"),
@@ -110,13 +112,30 @@ def period(start: str | None, end: str | None) -> dict[str, str]:
     return out
 
 
+def profiles(record: dict[str, Any]) -> list[str]:
+    """The profile of all stays, and the narrower ones by level of care and field."""
+    get = record.get
+    out, level = [f"{EXT}/encounter-opphold"], get("omsorgsniva")
+    if level == "1" and get("oppholdsdel") == "AvdOpp":
+        out.append(f"{EXT}/encounter-dogn")
+    elif level in ("3", "8") and get("kontaktType") is not None and get("stedAktivitet") is not None:
+        out.append(f"{EXT}/encounter-poliklinisk")
+    if (sector := SECTORS.get(get("episodeFag"))) is not None:
+        out.append(f"{EXT}/encounter-{sector}")
+    return out
+
+
 def encounter(record: dict[str, Any]) -> dict[str, Any]:
     """The Encounter of one stay."""
     get = record.get
     out: dict[str, Any] = {
         "resourceType": "Encounter",
         "id": record["$key"],
-        "meta": {"versionId": f"{record['rad_versjon']}{VERSION}", "lastUpdated": record["sist_endret"]},
+        "meta": {
+            "versionId": f"{record['rad_versjon']}{VERSION}",
+            "lastUpdated": record["sist_endret"],
+            "profile": profiles(record),
+        },
         "extension": extensions(record),
         "identifier": identifiers(record),
         "status": "in-progress" if get("utDatoTid") is None else "finished",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.by_hand import EXT, HPR, ORGNR, coding, unit
+from benchmarks.by_hand import EXT, HPR, ORGNR, SECTORS, coding, unit
 from benchmarks.data import mapping_set
 
 HELSENORGE = "http://helsenorge.no/fhir/StructureDefinition"
@@ -39,10 +39,14 @@ CODED = (
 def service_request(record: dict[str, Any]) -> dict[str, Any]:
     """The ServiceRequest of one referral."""
     get = record.get
+    profiles = [f"{EXT}/servicerequest-henvisning"]
+    if (sector := SECTORS.get(get("fagomrade"))) is not None:
+        profiles.append(f"{EXT}/servicerequest-henvisning-{sector}")
+    version = f"{record['rad_versjon']}{VERSION}"
     out: dict[str, Any] = {
         "resourceType": "ServiceRequest",
         "id": record["$key"],
-        "meta": {"versionId": f"{record['rad_versjon']}{VERSION}", "lastUpdated": record["sist_endret"]},
+        "meta": {"versionId": version, "lastUpdated": record["sist_endret"], "profile": profiles},
         "extension": extensions(record),
         "identifier": [
             {

@@ -18,7 +18,11 @@ def episode_of_care(record: dict[str, Any]) -> dict[str, Any]:
     out: dict[str, Any] = {
         "resourceType": "EpisodeOfCare",
         "id": f"serie-{record['$key']}",
-        "meta": {"versionId": f"{record['rad_versjon']}{VERSION}", "lastUpdated": record["sist_endret"]},
+        "meta": {
+            "versionId": f"{record['rad_versjon']}{VERSION}",
+            "lastUpdated": record["sist_endret"],
+            "profile": [f"{EXT}/episodeofcare-konsultasjonsserie"],
+        },
     }
     if added := extensions(record):
         out["extension"] = added

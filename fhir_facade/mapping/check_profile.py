@@ -16,7 +16,7 @@ import orjson
 from fhir_facade.definitions import concrete_name, definitions
 from fhir_facade.mapping.findings import Finding, finding, nearest, warning
 from fhir_facade.mapping.forward import writing
-from fhir_facade.mapping.ir import Each, MappingRules, fields_of
+from fhir_facade.mapping.ir import Each, MappingRules, declared_profiles, fields_of
 from fhir_facade.mapping.kinds import Kinds
 from fhir_facade.mapping.leaves import Leaf, Names, Trail, flat, leaves
 from fhir_facade.mapping.profiles import Demand, Profile, Profiles
@@ -27,26 +27,42 @@ from fhir_facade.yaml_text import Table
 def check_profile(
     mapping: MappingRules, kinds: Kinds, table: Table, profiles: Profiles, lost: Collection[str] = ()
 ) -> Iterator[Finding]:
-    """Findings of a mapping against its `profile`; none when it names none.
+    """Findings of a mapping against its `profile`, and of the profiles that its rows declare under a guard.
 
-    `lost` are the words of rows that were refused: what they speak of is not missed as well.
+    `lost` are the words of rows that were refused: what they speak of is not missed as well. A row of a profile is not
+    held to it here, since its guard may choose records that keep to it.
     """
-    if not mapping.profile:
-        return
-    at = f"{mapping.file}:{table.at('profile')}"
-    profile = profiles.find(mapping.profile)
-    yield from profiles.faults
+    rows = declared_profiles(mapping.rules)
+    whole = [(f"{mapping.file}:{table.at('profile')}", mapping.profile)] if mapping.profile else []
+    faults: list[Finding] = []
+    for at, canonical in (*whole, *rows):
+        profile = profiles.find(canonical)
+        unfit = _unfit(mapping, canonical, profile, profiles)
+        if unfit:
+            faults.append(finding(at, unfit))
+        elif profile is not None and (at, canonical) in whole:
+            judge = _Judge(mapping, kinds, profile, at)
+            faults += required(mapping, kinds[mapping.kind], kinds, lost, judge.demanded)
+            faults += judge.findings()
+    if whole or rows:
+        yield from profiles.faults
+    yield from faults
+
+
+def _unfit(mapping: MappingRules, canonical: str, profile: Profile | None, profiles: Profiles) -> str:
+    """Why a mapping cannot name a profile; "" when it can."""
     if profile is None:
-        near = nearest(mapping.profile, profiles.files) or f" (known: {', '.join(sorted(profiles.files)) or 'none'})"
-        yield finding(at, f"no profile '{mapping.profile}'{near}")
-    elif profile.type != mapping.resource_type:
-        yield finding(at, f"profile {profile.name} is of {profile.type}, not of {mapping.resource_type}")
-    elif profile.missing:
-        yield finding(at, f"profile {profile.name} builds on {profile.missing}, which is not among the profiles")
-    else:
-        judge = _Judge(mapping, kinds, profile, at)
-        yield from required(mapping, kinds[mapping.kind], kinds, lost, judge.demanded)
-        yield from judge.findings()
+        known = profiles.of_type(mapping.resource_type)
+        near = nearest(canonical, known) or nearest(canonical, profiles.contents)
+        return f"no profile '{canonical}'{near or _known(known)}"
+    if profile.type != mapping.resource_type:
+        return f"profile {profile.name} is of {profile.type}, not of {mapping.resource_type}"
+    missing = f"profile {profile.name} builds on {profile.missing}, which is not among the profiles"
+    return missing if profile.missing else ""
+
+
+def _known(canonicals: list[str]) -> str:
+    return f" (known: {', '.join(canonicals) or 'none'})"
 
 
 @dataclass(frozen=True)

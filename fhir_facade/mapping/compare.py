@@ -1,16 +1,16 @@
 """Compare what was sent with what the stored record gives back: nothing differs in silence.
 
-Two resources are the same up to one equivalence, fixed here for every mapping: `meta.versionId` and
-`meta.lastUpdated` are the server's; a `display` is the code's, not the sender's; system URIs that systems.yaml calls
-the same are the same; a reference to our own base may be absolute; instants may be written with any offset; items of
-a list that different rows or a key put in order may stand in another order.
+Two resources are the same up to one equivalence, fixed here for every mapping: `meta.versionId`, `meta.lastUpdated`
+and the mapping's own profiles in `meta.profile` are the server's; a `display` is the code's, not the sender's; system
+URIs that systems.yaml calls the same are the same; a reference to our own base may be absolute; instants may be written
+with any offset; items of a list that different rows or a key put in order may stand in another order.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -43,6 +43,20 @@ def bare(resource: Resource) -> Resource:
     else:
         del out["meta"]
     return out
+
+
+def declaring(sent: Resource, given: Resource, profiles: Container[str]) -> Resource:
+    """What was sent, with those of a mapping's profiles that the record declares in the place of those that it has."""
+    meta = sent.get("meta", {})
+    said = meta.get("profile", []) if isinstance(meta, dict) else None
+    if not isinstance(said, list):
+        return sent
+    own = [profile for profile in given.get("meta", {}).get("profile", ()) if profile in profiles]
+    whole = [*own, *(profile for profile in said if not (isinstance(profile, str) and profile in profiles))]
+    if whole == said:
+        return sent
+    kept = {name: value for name, value in meta.items() if name != "profile"} | ({"profile": whole} if whole else {})
+    return {name: value for name, value in sent.items() if name != "meta"} | ({"meta": kept} if kept else {})
 
 
 def normalised(value: Any, systems: Mapping[str, str], base: str = "") -> Any:

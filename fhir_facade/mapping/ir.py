@@ -5,7 +5,7 @@ Adding a node is an architecture decision: every engine matches on all of them a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as option
 from typing import Any, Literal, Protocol
@@ -261,6 +261,15 @@ def carries_nothing(rule: Rule) -> bool:
     What a mapping says in `meta` stands whatever the record holds: a security label waits for no other element.
     """
     return isinstance(rule, Constant | Derive) and not (rule.path and rule.path[0].name == "meta")
+
+
+def declared_profiles(rules: Iterable[Rule]) -> list[tuple[str, str]]:
+    """The profiles that rows write in meta.profile: where the row stands, and the canonical."""
+    return [
+        (rule.at, str(rule.value))
+        for rule in rules
+        if isinstance(rule, Constant) and [step.name for step in rule.path] == ["meta", "profile"]
+    ]
 
 
 def fields_of(rule: Rule) -> tuple[str, ...]:

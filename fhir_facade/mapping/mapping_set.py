@@ -182,7 +182,7 @@ def load_mapping_set(folder: Path, site: Path | None = None, profiles: Path | No
     """Read, check and prepare every mapping in `folder`; MappingError with all findings when any file is faulty.
 
     `site` is a folder of the same shape whose files change or add to them (overrides.py); `profiles` one of
-    StructureDefinitions that mappings may name, our own when left out.
+    StructureDefinitions that mappings may name beside our own.
     """
     findings: list[Finding] = []
     if site is not None and not site.is_dir():
@@ -299,7 +299,10 @@ def _digest(folder: Path, site: Path | None) -> str:
 
 
 def _with_meta(rules: MappingRules, kind: Kind, hash8: str) -> MappingRules:
-    """The rules with meta.versionId and meta.lastUpdated, which every resource of a stored record has."""
+    """The rules with meta.versionId and meta.lastUpdated, which every resource of a stored record has.
+
+    The mapping's own profile stands before those that rows declare.
+    """
     meta = Step("meta", False)
     version = Copy(
         (meta, Step("versionId", False)),
@@ -312,4 +315,4 @@ def _with_meta(rules: MappingRules, kind: Kind, hash8: str) -> MappingRules:
     )
     changed = Copy((meta, Step("lastUpdated", False)), (), f"{rules.file}:1", (kind.changed,), "text", "instant")
     declared = Constant((meta, Step("profile", True)), (), f"{rules.file}:1", rules.profile)
-    return replace(rules, rules=(*rules.rules, version, changed, *((declared,) if rules.profile else ())))
+    return replace(rules, rules=(*((declared,) if rules.profile else ()), *rules.rules, version, changed))

@@ -1,4 +1,4 @@
-"""Profiles that mappings may name: StructureDefinitions in JSON, read when the first mapping asks for one.
+"""Profiles that mappings may name: ours, and StructureDefinitions in JSON; read when the first mapping asks for one.
 
 A profile is its snapshot, or else its differential over that of its base. Of each element only what rows can be held
 to is kept: how often it stands, a fixed value or pattern, allowed types of a choice, and how slices are told apart.
@@ -16,6 +16,7 @@ import orjson
 
 from fhir_facade.definitions import definitions
 from fhir_facade.mapping.findings import Finding
+from fhir_facade.packages.registry import OwnProfiles
 from fhir_facade.resources import data_root
 
 CORE = "http://hl7.org/fhir/StructureDefinition/"
@@ -60,7 +61,11 @@ class Profile:
 
 
 class Profiles:
-    """The profiles in some folders, found by canonical; a later folder goes before an earlier one."""
+    """Our own profiles and those in the JSON files of some folders, found by canonical.
+
+    A later folder goes before an earlier one, and every folder before ours. Only the files right in a folder are read:
+    what lies below it may be something else, such as the mappings of a site.
+    """
 
     def __init__(self, folders: Iterable[Path] = ()) -> None:
         self.folders = tuple(folders)
@@ -68,9 +73,11 @@ class Profiles:
         self._whole: dict[str, Profile] = {}
 
     @cached_property
-    def files(self) -> dict[str, dict[str, Any]]:
+    def contents(self) -> dict[str, dict[str, Any]]:
         """Canonical → StructureDefinition; files that cannot be read become `faults`."""
-        found = {}
+        own = OwnProfiles(data_root("profiles") / "structure-definitions")
+        self.faults += [Finding(fault.file, fault.line, fault.message) for fault in own.faults]
+        found = dict(own.contents)
         for folder in self.folders:
             for path in sorted(folder.glob("*.json")):
                 try:
@@ -82,12 +89,16 @@ class Profiles:
                     found[str(content.get("url"))] = content
         return found
 
+    def of_type(self, resource_type: str) -> list[str]:
+        """The canonicals of the profiles of a resource type."""
+        return sorted(url for url, content in self.contents.items() if content.get("type") == resource_type)
+
     def find(self, canonical: str, below: tuple[str, ...] = ()) -> Profile | None:
         """The profile behind a canonical, its version ignored; None when there is none."""
         url = canonical.partition("|")[0]
-        if url in self._whole or url not in self.files:
+        if url in self._whole or url not in self.contents:
             return self._whole.get(url)
-        content = self.files[url]
+        content = self.contents[url]
         demands: dict[str, Demand] = {}
         missing, base = "", str(content.get("baseDefinition", "")).partition("|")[0]
         listed = _elements(content, "snapshot")
@@ -105,11 +116,10 @@ class Profiles:
 
 
 def load_profiles(folder: Path | None, site: Path | None, findings: list[Finding]) -> Profiles:
-    """The profiles of `folder` (those shipped when left out) and those of a site; nothing is read yet."""
+    """Our profiles, those of `folder`, and those of a site; nothing is read yet."""
     if folder is not None and not folder.is_dir():
         findings.append(Finding(folder.name, 1, f"there is no folder {folder} of profiles"))
-    shipped = folder or data_root("profiles") / "structure-definitions"
-    return Profiles([shipped, *([site / "profiles"] if site else [])])
+    return Profiles([*([folder] if folder else []), *([site / "profiles"] if site else [])])
 
 
 def _elements(content: Mapping[str, Any], part: str) -> list[dict[str, Any]]:

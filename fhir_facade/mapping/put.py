@@ -14,10 +14,20 @@ from typing import Any, Literal, NamedTuple
 
 from fhir_facade.contracts import Record, Resource
 from fhir_facade.mapping.codecs import OFFSETS, holds
-from fhir_facade.mapping.compare import SERVERS_OWN, Comparison, Patch, bare, fhirpath, normalised, same_value
+from fhir_facade.mapping.compare import (
+    SERVERS_OWN,
+    Comparison,
+    Patch,
+    bare,
+    declaring,
+    fhirpath,
+    normalised,
+    same_value,
+)  # fmt: skip
 from fhir_facade.mapping.field_values import PlainTests, Unfit, check
-from fhir_facade.mapping.ir import Coded, Copy, Each, Logical, MappingRules, Rule
+from fhir_facade.mapping.ir import Coded, Copy, Each, Logical, MappingRules, Rule, declared_profiles
 from fhir_facade.mapping.kinds import ChildList, Field, Kind, Kinds
+from fhir_facade.mapping.list_items import is_edited, is_repeated, partner, without_derived
 from fhir_facade.mapping.read_values import Fields, Resolve
 from fhir_facade.mapping.row_facts import said_by
 from fhir_facade.mapping.take import Claims, Place, every, inbound, take
@@ -72,15 +82,21 @@ class Putting:
                 added: tuple[Element, ...] = ()
                 if "id" not in sent and given.pop("id", None):
                     added = (Element(f"{self.rules.resource_type}.id", "added"),)
-                if given == sent:
+                if given == declaring(sent, given, self.profiles):
                     return Written(record, None, added, ())
-        sent = normalised(sent, self.systems, self.base_url)
+        sent = declaring(normalised(sent, self.systems, self.base_url), {}, self.profiles)
         found, claims = take(self.rules, self.kind, sent, find)
         record, defaulted = self.record(found, base)
         comparison = Comparison(claims)
         faults = self.faults(record, base)
-        patch = comparison.object(sent, {} if faults else self.given(record), ())
+        given = {} if faults else self.given(record)
+        patch = comparison.object(declaring(sent, given, self.profiles), given, ())
         return self.judged(record, patch, comparison, faults, policy, defaulted)
+
+    @cached_property
+    def profiles(self) -> frozenset[str]:
+        """The profiles that the rows declare: which of them a resource keeps to is the record's to say."""
+        return frozenset(canonical for _, canonical in declared_profiles(self.rules.rules))
 
     def given(self, record: Record) -> Resource:
         """What the record gives back once it is stored, when it has a version as every stored record."""
@@ -312,23 +328,6 @@ def holds_all(rule: Rule, record: Record) -> bool:
     return all(holds(test, record) for test in rule.when)
 
 
-def is_repeated(key: tuple[str, ...], items: list[Record]) -> bool:
-    """Whether two items of a list have the same key."""
-    keys = [tuple(map(item.get, key)) for item in items] if key else []
-    whole = [each for each in keys if None not in each]
-    return len(set(whole)) < len(whole)
-
-
-def is_edited(found: list[Fields] | None, stored: list[Record] | None) -> bool:
-    """Whether a list that a resource shows has other items than the record; absent fields are as good as none."""
-    if not found or not stored or len(found) != len(stored):
-        return bool(found) or bool(stored)
-    return any(
-        {name: value for name, value in item.items() if value is not None} != one
-        for item, one in zip(stored, found, strict=True)
-    )
-
-
 def is_faithful(rule: Rule) -> bool:
     """Whether a row writes a value as it is, and nothing else."""
     match rule:
@@ -338,15 +337,6 @@ def is_faithful(rule: Rule) -> bool:
             return not rule.when
         case _:
             return False
-
-
-def without_derived(record: Record) -> Record:
-    """A copy of a record and of the lists inside it without the entries that are worked out from the others."""
-    out = {name: value for name, value in record.items() if name[0] != "$"}
-    for name, value in out.items():
-        if value.__class__ is list:
-            out[name] = [without_derived(item) for item in value]
-    return out
 
 
 def refusal(claims: Claims, path: str, place: Place, sent: Any, given: Any) -> Issue:
@@ -364,21 +354,6 @@ def worded(value: Any) -> str:
         return "nothing"
     text = value if isinstance(value, str) else str(value)
     return "..." if PERSON_LIKE(text) else text[:60]
-
-
-def partner(
-    item: Fields, place: int, shown: list[Fields | None], used: set[int], key: tuple[str, ...], order: str, *,
-    same_length: bool,
-) -> int | None:  # fmt: skip
-    """Which stored item a found one is: by key, else the one that shows the same, else the one in its place."""
-    free = [at for at, form in enumerate(shown) if form is not None and at not in used]
-    if key and all(item.get(name) is not None for name in key):
-        return next((at for at in free if all((shown[at] or {}).get(name) == item[name] for name in key)), None)
-    bare_item = {name: value for name, value in item.items() if name != order}
-    for at in free:
-        if {name: value for name, value in (shown[at] or {}).items() if name != order} == bare_item:
-            return at
-    return place if same_length and place in free else None
 
 
 def resolver(kind: Kind, base: Record | None, resolve: Resolve | None) -> Resolve:
