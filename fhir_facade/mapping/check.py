@@ -22,6 +22,7 @@ from fhir_facade.mapping.ir import (
     Key,
     MappingRules,
     Rule,
+    declared_profiles,
     fields_of,
 )
 from fhir_facade.mapping.kinds import Kind, Kinds
@@ -101,10 +102,15 @@ def _stale(
 
 
 def used_fields(mapping: MappingRules, kind: Kind) -> tuple[set[str], dict[str, set[str]]]:
-    """The fields that rules read, and for each list of the record the fields of its items."""
+    """The fields that rules read, and for each list of the record the fields of its items.
+
+    A field is not read by the guard of a row that only declares a profile.
+    """
     used: set[str] = set()
     listed: dict[str, set[str]] = {}
     for rule in mapping.rules:
+        if declared_profiles((rule,)):
+            continue
         if isinstance(rule, Each):
             inside = listed.setdefault(rule.child, set())
             for inner in every(rule.rules):

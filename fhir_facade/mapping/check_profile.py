@@ -20,7 +20,7 @@ from fhir_facade.mapping.ir import Each, MappingRules, declared_profiles, fields
 from fhir_facade.mapping.kinds import Kinds
 from fhir_facade.mapping.leaves import Leaf, Names, Trail, flat, leaves
 from fhir_facade.mapping.profiles import Demand, Profile, Profiles
-from fhir_facade.mapping.required import guaranteed, required
+from fhir_facade.mapping.required import guaranteed, required, spoken_of
 from fhir_facade.yaml_text import Table
 
 
@@ -41,7 +41,7 @@ def check_profile(
         if unfit:
             faults.append(finding(at, unfit))
         elif profile is not None and (at, canonical) in whole:
-            judge = _Judge(mapping, kinds, profile, at)
+            judge = _Judge(mapping, kinds, profile, at, lost)
             faults += required(mapping, kinds[mapping.kind], kinds, lost, judge.demanded)
             faults += judge.findings()
     if whole or rows:
@@ -53,16 +53,19 @@ def _unfit(mapping: MappingRules, canonical: str, profile: Profile | None, profi
     """Why a mapping cannot name a profile; "" when it can."""
     if profile is None:
         known = profiles.of_type(mapping.resource_type)
-        near = nearest(canonical, known) or nearest(canonical, profiles.contents)
-        return f"no profile '{canonical}'{near or _known(known)}"
+        return f"no profile '{canonical}'{_nearest(canonical, known)}"
     if profile.type != mapping.resource_type:
         return f"profile {profile.name} is of {profile.type}, not of {mapping.resource_type}"
     missing = f"profile {profile.name} builds on {profile.missing}, which is not among the profiles"
     return missing if profile.missing else ""
 
 
-def _known(canonicals: list[str]) -> str:
-    return f" (known: {', '.join(canonicals) or 'none'})"
+def _nearest(canonical: str, known: list[str]) -> str:
+    """The canonical with the nearest name, for all begin alike; else all of them."""
+    names = {url.rpartition("/")[2]: url for url in known}
+    near = nearest(canonical.partition("|")[0].rpartition("/")[2], names)
+    name = near.partition("'")[2].partition("'")[0]
+    return near.replace(name, names[name]) if near else f" (known: {', '.join(known) or 'none'})"
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ class _Judge:
     kinds: Kinds
     profile: Profile
     at: str
+    lost: Collection[str]
 
     @cached_property
     def leaves(self) -> list[Leaf]:
@@ -173,6 +177,8 @@ class _Judge:
                 yield finding(found[0].rule.at, f"profile {self.profile.name} prohibits {demand.id} ({how})")
             return
         if demand.min and not fitting and (len(names) == 1 or self._items(names[:-1])):
+            if spoken_of(names[-1], self.lost):
+                return
             yield finding(self.at, f"profile {self.profile.name} requires {demand.id} ({how}), which no row fills")
         elif demand.min and not any(self._sure(found, told, len(names)) for found in fitting.values()):
             rule = next((found[0].rule for found in fitting.values()), None)

@@ -261,10 +261,19 @@ def merge(value: Any, patch: Patch) -> tuple[Any, int]:
         elif name not in out:
             out[name] = added
         elif isinstance(out[name], dict) and isinstance(added, dict) and name == "meta":
-            out[name] = {**added, **out[name]}
+            out[name] = _joined(out[name], added)
         elif not same_value(added, out[name]):
             lost += 1
     return out, lost
+
+
+def _joined(meta: dict[str, Any], added: dict[str, Any]) -> dict[str, Any]:
+    """What a record says in `meta`, with what was kept while it said nothing there; of lists both."""
+    out = {**added, **meta}
+    for name in meta.keys() & added.keys():
+        if isinstance(meta[name], list) and isinstance(added[name], list):
+            out[name] = [*meta[name], *(item for item in added[name] if item not in meta[name])]
+    return out
 
 
 def _merge_list(items: list[Any], patch: Patch) -> tuple[list[Any], int]:

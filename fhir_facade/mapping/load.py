@@ -143,7 +143,7 @@ class Loader:
             version=str(table.get("version", "")),
             kind=kind_name,
             resource_type=resource_type,
-            profile=str(table.get("profile", "")),
+            profile="" if table.get("profile") == "none" else str(table.get("profile", "")),
             rules=rules,
             ignored={name: str(why) for name, why in table.get("ignore", empty()).items()},
             file=self.file,

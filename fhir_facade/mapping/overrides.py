@@ -157,6 +157,8 @@ def _mapping(below: Table, whole: Table, findings: list[Finding]) -> Table:
     rows = below.get("rules")
     if isinstance(rows, Rows):
         changed = _Rows(rows, out, findings)
+        if "profile" in above:
+            changed.without_profiles()
         for entry in above.get("remove", ()):
             changed.remove(entry)
         for row in above.get("replace", ()):
@@ -184,6 +186,12 @@ class _Rows:
         out = Rows([*_without_empty_groups(self.tree), *added])
         out.line = self.tree.line
         return out
+
+    def without_profiles(self) -> None:
+        """Take away the rows that declare profiles: they narrow the shipped one, which the site has put another for."""
+        for rows, at in reversed(list(_places(self.tree))):
+            if rows[at].get("fhir") == "meta.profile":
+                del rows[at]
 
     def remove(self, entry: Any) -> None:
         """`path`, `{fhir: path, epj: field}`, `{fhir: path, each: list}` or `{ignore: field}`."""

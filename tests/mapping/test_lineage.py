@@ -327,5 +327,5 @@ def test_an_element_that_is_not_there_comes_with_the_nearest() -> None:
 def test_entries_stand_in_the_order_of_r4() -> None:
     paths = [entry.path for entry in Facade().explain("pasient", PATIENT)]
     heads = list(dict.fromkeys(path.split(".")[1].split("[")[0] for path in paths))
-    assert heads == ["resourceType", "id", "identifier", "name", "gender"]
+    assert heads == ["resourceType", "id", "meta", "identifier", "name", "gender"]
     assert paths.index("Patient.gender") + 1 == paths.index("Patient.gender.extension[0].url")

@@ -26,6 +26,7 @@ TILSTAND = "tilstand.condition.yaml"
 VEDTAK = "vedtak.servicerequest.yaml"
 OMSORG = "codes/omsorgsniva-actcode.yaml"
 SYSTEMS = "systems.yaml"
+TRYGD = "trygd.coverage.yaml"
 MALING = "records/maling.yaml"
 
 
@@ -87,8 +88,8 @@ FAULTS = [
     Fault("extension of a primitive without its underscore", PASIENT, "_district.extension", "district.extension", "'district' is a value: what is said of it stands in '_district.extension(...)'"),
     Fault("underscore before an object", PASIENT, '"name[main].family"', '"_maritalStatus.extension(middlename).valueString"', "'_maritalStatus': an underscore stands before a primitive element that does not repeat"),
     Fault("text that is no path", OPPHOLD, "fhir: serviceType,", "fhir: service-Type,", "'service-Type' is no step of a path"),
-    Fault("two rows on one element", SERIE, "{epj: serieSlutt, fhir: period.end}", "{epj: serieSlutt, fhir: period.start}", "'period.start' is already written at konsultasjonsserie.episodeofcare.yaml:13"),
-    Fault("two forms of one choice", PASIENT, "  - {epj: sivilstand, fhir: maritalStatus, system: vol-3103}", "  - {fhir: deceasedBoolean, const: true}\n  - {epj: sivilstand, fhir: maritalStatus, system: vol-3103}", "'deceasedBoolean' is already written at pasient.patient.yaml:25"),
+    Fault("two rows on one element", SERIE, "{epj: serieSlutt, fhir: period.end}", "{epj: serieSlutt, fhir: period.start}", "'period.start' is already written at konsultasjonsserie.episodeofcare.yaml:14"),
+    Fault("two forms of one choice", PASIENT, "  - {epj: sivilstand, fhir: maritalStatus, system: vol-3103}", "  - {fhir: deceasedBoolean, const: true}\n  - {epj: sivilstand, fhir: maritalStatus, system: vol-3103}", "'deceasedBoolean' is already written at pasient.patient.yaml:26"),
     Fault("constant that the datatype cannot hold", PASIENT, "  - {epj: sivilstand, fhir: maritalStatus, system: vol-3103}", "  - {fhir: active, const: yess}\n  - {epj: sivilstand, fhir: maritalStatus, system: vol-3103}", "'yess' is no boolean"),
     Fault("constant for an object", PASIENT, "  - {epj: sivilstand, fhir: maritalStatus, system: vol-3103}", "  - {fhir: contact, const: none}\n  - {epj: sivilstand, fhir: maritalStatus, system: vol-3103}", "Patient.contact is BackboneElement: it cannot be a constant"),
     Fault("constant code of an unknown system", VEDTAK, "const: [referral-kind, vedtak]", "const: [referal-kind, vedtak]", "no system 'referal-kind' (did you mean 'referral-kind'?)"),
@@ -109,7 +110,11 @@ FAULTS = [
     Fault("code of a list in a required binding", PASIENT, "{epj: bruk, fhir: use, codes: adressebruk-addressuse}", "{epj: komNr, fhir: use, as: code}\n      - {epj: bruk, fhir: text}", "no code of list 3402 is in required binding address-use of Patient.address.use"),
     Fault("concept of a system outside a required binding", TILSTAND, "rules:\n", "rules:\n  - {epj: Kodeverk, fhir: clinicalStatus, system: vol-8410}\n", "no code of vol-8410 is in required binding condition-clinical of Condition.clinicalStatus: use 'codes'", at="- {epj: Kodeverk, fhir: clin"),
     Fault("code map of another source", "codes/innmatehast-actpriority.yaml", "source: vol-8428", "source: enhet", "field 'innmateHast' is coded by list 8428, but code map innmatehast-actpriority is of enhet", at="- {epj: innmateHast", where=OPPHOLD),
-    Fault("unknown profile", OPPHOLD, "fhir: Encounter\n", "fhir: Encounter\nprofile: http://nord.no/stay\n", "no profile 'http://nord.no/stay' (known: none)", at="profile: http"),
+    Fault("unknown profile", TRYGD, "profile: http://fhir-facade.no/fhir/StructureDefinition/coverage-trygd", "profile: http://nord.no/stay", "no profile 'http://nord.no/stay' (known: http://fhir-facade.no/fhir/StructureDefinition/coverage-trygd)"),
+    Fault("misspelt profile", OPPHOLD, "profile: http://fhir-facade.no/fhir/StructureDefinition/encounter-opphold", "profile: http://fhir-facade.no/fhir/StructureDefinition/encounter-oppholdd", "no profile 'http://fhir-facade.no/fhir/StructureDefinition/encounter-oppholdd' (did you mean 'http://fhir-facade.no/fhir/StructureDefinition/encounter-opphold'?)"),
+    Fault("profile of another type", OPPHOLD, "profile: http://fhir-facade.no/fhir/StructureDefinition/encounter-opphold", "profile: http://fhir-facade.no/fhir/StructureDefinition/condition-tilstand", "profile condition-tilstand is of Condition, not of Encounter"),
+    Fault("misspelt profile of a row", OPPHOLD, "http://fhir-facade.no/fhir/StructureDefinition/encounter-dogn", "http://fhir-facade.no/fhir/StructureDefinition/encounter-døgn", "no profile 'http://fhir-facade.no/fhir/StructureDefinition/encounter-døgn' (did you mean 'http://fhir-facade.no/fhir/StructureDefinition/encounter-dogn'?)", at="- {when: {omsorgsniva: [\"1\"], oppholdsdel"),
+    Fault("slice of a profile that no row fills", VEDTAK, "const: [referral-kind, vedtak]", "const: [referral-kind, henvisning]", "profile servicerequest-vedtak requires category:slag (coding.system http://fhir-facade.no/fhir/CodeSystem/request-category, coding.code vedtak), which no row fills", at="profile: http"),
     Fault("no id", OPPHOLD, "  - {epj: $key, fhir: id, as: id}\n", "", "no row makes the id: {epj: $key, fhir: id, as: id}", at="rules:"),
     Fault("id of a field", OPPHOLD, "{epj: $key, fhir: id, as: id}", "{epj: episodeID, fhir: id, as: id}", "'as: id' makes the resource id: {epj: $key, fhir: id, as: id}"),
     Fault("id prefix too long", SERIE, "prefix: serie", "prefix: konsultasjonsserie", "id prefix 'konsultasjonsserie' is not up to 11 letters and digits"),

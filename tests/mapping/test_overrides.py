@@ -161,7 +161,7 @@ def test_lines_of_the_site_are_told_in_findings_lineage_and_generated_code(tmp_p
         ("add:\n  - {fhir: lengt.unit, const: d}\n",
          "4: 'lengt': Encounter has no element 'lengt' (did you mean 'length'?)"),
         ("add:\n  - {epj: episodeFag, fhir: serviceType, system: vol-8451}\n",
-         "4: 'serviceType' is already written at opphold.encounter.yaml:19"),
+         "4: 'serviceType' is already written at opphold.encounter.yaml:26"),
         ("remove:\n  - serviceType\n",
          "1: field 'episodeFag' goes nowhere: map it, or ignore it with a reason"),
         ("remove:\n  - class\n", None),
@@ -230,7 +230,8 @@ def test_code_maps_and_systems_are_added_to_and_replaced(tmp_path: Path) -> None
         "codes/level.yaml": 'extends: omsorgsniva-actcode\nmap:\n  "2": {to: ACUTE, display: inpatient acute}\n',
         "systems.yaml": f'systems:\n  episode: {{uri: "{uri}", meaning: ours}}\n  ward: {{uri: "http://nord.no/ward"}}\n'
         "extensions:\n  ward: {value: string, on: [Encounter]}\n",
-        "stays.yaml": HEAD + "replace:\n  - {epj: oppholdsdel, fhir: extension(oppholdsdel).valueCode}\n"
+        "stays.yaml": HEAD + "profile: none\n"  # ours asks for our own system
+        "replace:\n  - {epj: oppholdsdel, fhir: extension(oppholdsdel).valueCode}\n"
         "add:\n  - {epj: episodeID, fhir: extension(ward).valueString}\n",
     }
     facade = Facade(SHIPPED, site(tmp_path, files))

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from fhir_facade.facade import Facade
+from fhir_facade.mapping.columns import REMAINDER
 from fhir_facade.mapping.findings import MappingError
 from fhir_facade.mapping.mapping_set import MappingSet, load_mapping_set
 from fhir_facade.resources import data_root
@@ -17,7 +18,8 @@ SHIPPED = data_root("mappings")
 CORE = "http://hl7.org/fhir/StructureDefinition/"
 OURS = "http://nord.no/fhir/StructureDefinition/"
 STAY = OURS + "nord-stay"
-FNR = "urn:oid:2.16.578.1.12.4.1.4.1"
+SHIPPED_BASE = "http://fhir-facade.no/fhir/StructureDefinition/"
+STAYS = [f"{SHIPPED_BASE}encounter-{name}" for name in ("bup", "dogn", "opphold", "phv", "poliklinisk", "tsb")]
 
 
 def profile(name: str, kind: str, elements: list[dict[str, Any]], base: str = "", part: str = "differential") -> str:
@@ -182,7 +184,10 @@ def test_a_profile_builds_on_another_and_a_snapshot_on_none(tmp_path: Path) -> N
     own.write_text(profile("nord-stays", "Encounter", []), "utf-8")
     assert found() == [f"no profile '{STAY}|1.0' (did you mean '{STAY}s'?)"]
     own.write_text("{", "utf-8")
-    assert found() == [f"no profile '{STAY}|1.0' (known: none)", "cannot be read as JSON: JSONDecodeError"]
+    assert found() == [
+        f"no profile '{STAY}|1.0' (known: {', '.join(STAYS)})",
+        "cannot be read as JSON: JSONDecodeError",
+    ]
 
 
 def test_profiles_come_from_a_folder_of_the_settings_too(tmp_path: Path) -> None:
@@ -195,3 +200,116 @@ def test_profiles_come_from_a_folder_of_the_settings_too(tmp_path: Path) -> None
         load_mapping_set(SHIPPED, site)
     with pytest.raises(MappingError, match="there is no folder"):
         load_mapping_set(SHIPPED, site, tmp_path / "none")
+
+
+WARD = {"institusjonID": "1", "pasientNr": "2", "episodeID": "3", "omsorgsniva": "1", "oppholdsdel": "AvdOpp"}
+CONTACT = WARD | {"omsorgsniva": "3", "oppholdsdel": "Kontakt"}
+
+
+@pytest.mark.parametrize(
+    ("record", "names"),
+    [
+        (WARD, ["opphold", "dogn"]),
+        (WARD | {"oppholdsdel": "Kontakt"}, ["opphold"]),
+        (WARD | {"episodeFag": "320"}, ["opphold", "dogn", "phv"]),
+        (CONTACT, ["opphold"]),
+        (CONTACT | {"kontaktType": "2", "stedAktivitet": "1"}, ["opphold", "poliklinisk"]),
+        (CONTACT | {"kontaktType": "2", "stedAktivitet": "1", "episodeFag": "310"}, ["opphold", "poliklinisk", "bup"]),
+        (CONTACT | {"episodeFag": "365"}, ["opphold", "tsb"]),
+        (CONTACT | {"episodeFag": "010"}, ["opphold"]),
+    ],
+)
+def test_narrower_profiles_are_declared_when_the_record_keeps_to_them(record: dict[str, Any], names: list[str]) -> None:
+    stays = load_mapping_set(SHIPPED).mappings["opphold-encounter"]
+    whole = stays.kinds.complete(stays.kind, record | {"rad_versjon": 1, "sist_endret": "2026-01-01T00:00:00Z"})
+    resource = stays.to_fhir(whole, [])
+    assert resource["meta"]["profile"] == [f"{SHIPPED_BASE}encounter-{name}" for name in names]
+    assert stays.interpret(whole, []) == resource
+    assert json.loads(stays.to_bytes(whole, [])) == resource
+    told_of = {each.path: each for each in stays.explain(whole) if each.path.startswith("Encounter.meta.profile")}
+    assert [each.written for each in told_of.values()] == resource["meta"]["profile"]
+    assert {each.status for each in told_of.values()} == {"constant"}
+    lines = (SHIPPED / "opphold.encounter.yaml").read_text("utf-8").splitlines()
+    for each in told_of.values():  # each is told with the row, or the head of the file, that says it
+        name, _, line = each.at.partition(":")
+        assert name == "opphold.encounter.yaml"
+        assert str(each.written) in lines[int(line) - 1] + "\n" + next(one for one in lines if "profile:" in one)
+
+
+def ward(**more: Any) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+    """The mapping of stays, a stored ward stay, and its resource."""
+    stays = load_mapping_set(SHIPPED).mappings["opphold-encounter"]
+    record = stays.kinds.complete(stays.kind, WARD | {"rad_versjon": 1, "sist_endret": "2026-01-01T00:00:00Z"} | more)
+    return stays, record, stays.to_fhir(record, [])
+
+
+OTHER = "http://nord.no/fhir/StructureDefinition/stay"
+
+
+@pytest.mark.parametrize(
+    ("sent", "shown"),
+    [
+        (None, ["opphold", "dogn"]),
+        ([], ["opphold", "dogn"]),
+        (["opphold", "dogn"], ["opphold", "dogn"]),
+        (["dogn"], ["opphold", "dogn"]),
+        (
+            ["opphold", "poliklinisk"],
+            ["opphold", "dogn"],
+        ),  # which of our profiles it keeps to is not the sender's to say
+        (["opphold", "dogn", OTHER], ["opphold", "dogn", OTHER]),
+        ([OTHER], ["opphold", "dogn", OTHER]),
+    ],
+)
+def test_put_takes_our_profiles_for_its_own_and_keeps_those_of_others(sent: list[str] | None, shown: list[str]) -> None:
+    def whole(names: list[str]) -> list[str]:
+        return [name if name == OTHER else f"{SHIPPED_BASE}encounter-{name}" for name in names]
+
+    for changed in (False, True):  # by the quick reader, and by the one that tells what became of each element
+        stays, record, resource = ward()
+        resource["meta"] = {} if sent is None else {"profile": whole(sent)}
+        if changed:
+            resource["status"] = "in-progress"
+            resource["language"] = "nb"
+        written = stays.to_record(resource, record)
+        kept = {element.path for element in written.elements if element.status == "kept"}
+        assert {element.status for element in written.elements} <= {"accepted", "kept"}
+        assert {path for path in kept if path != "Encounter.language"} == (
+            {f"Encounter.meta.profile[{len(shown) - 1}]"} if OTHER in shown else set()
+        )
+        remainder = {REMAINDER: json.dumps({stays.name: written.remainder})} if written.remainder else {}
+        issues: list[Any] = []
+        after = stays.served(stays.kinds.complete(stays.kind, {**record, **written.record, **remainder}), issues)
+        assert after["meta"]["profile"] == whole(shown)
+        assert issues == []
+
+
+def test_what_was_kept_before_a_mapping_had_a_profile_stays_beside_it() -> None:
+    stays, record, _ = ward()
+    record[REMAINDER] = json.dumps({stays.name: {"add": {"meta": {"profile": [OTHER], "language": "nb"}}}})
+    issues: list[Any] = []
+    meta = stays.served(record, issues)["meta"]
+    assert meta["profile"] == [f"{SHIPPED_BASE}encounter-opphold", f"{SHIPPED_BASE}encounter-dogn", OTHER]
+    assert issues == []
+
+
+def test_a_site_puts_a_profile_in_the_place_of_ours_and_of_those_that_narrow_it(tmp_path: Path) -> None:
+    for said, wanted in ((STAY, [STAY]), ("none", None)):
+        site = tmp_path / said[-4:] / "nord"
+        (site / "profiles").mkdir(parents=True)
+        (site / "profiles" / "p.json").write_text(profile("nord-stay", "Encounter", []), "utf-8")
+        (site / "a.yaml").write_text(f"extends: opphold-encounter\nversion: 1\nprofile: {said}\n", "utf-8")
+        stays = load_mapping_set(SHIPPED, site).mappings["opphold-encounter"]
+        record = stays.kinds.complete(stays.kind, WARD | {"rad_versjon": 1, "sist_endret": "2026-01-01T00:00:00Z"})
+        assert stays.to_fhir(record, [])["meta"].get("profile") == wanted
+        assert stays.name == "opphold-encounter"
+
+
+def test_yaml_below_a_folder_of_profiles_is_not_read(tmp_path: Path) -> None:
+    """The folder of profiles may be the one that the site's mappings lie below."""
+    site = tmp_path / "nord"
+    site.mkdir()
+    (tmp_path / "p.json").write_text(profile("nord-stay", "Encounter", []), "utf-8")
+    (tmp_path / "notes.yaml").write_text("no: definition\n", "utf-8")
+    (site / "a.yaml").write_text(f"extends: opphold-encounter\nversion: 1\nprofile: {STAY}\n", "utf-8")
+    assert load_mapping_set(SHIPPED, site, tmp_path).mappings["opphold-encounter"].rules.profile == STAY
