@@ -215,8 +215,9 @@ class Values:
             if rule.codec == "dateTime":
                 usual, made = f"len({v}) == 19 and (x := {offset_of}({v}[:13]))", f"dumps({v} + x)"
             else:
-                # a blank begins below "!", and the quoter writes controls with a backslash
-                usual, made = f"{v} >= '!' and {BACKSLASH} not in (x := dumps({v}))", "x"
+                # a blank begins below "!" or, beyond ASCII, unprintable; the quoter writes controls with a backslash
+                begun = f"{v} >= '!' and ({v}.isascii() or {v}[0].isprintable())"
+                usual, made = f"{begun} and {BACKSLASH} not in (x := dumps({v}))", "x"
             return f"{around(frame, made)} if {usual} else {self.look_up(odd, v)}"
 
         return self.present(read, text, rule)

@@ -27,7 +27,7 @@ from fhir_facade.mapping.kinds import Kind, Kinds
 from fhir_facade.mapping.lineage import Lineage, trace
 from fhir_facade.mapping.load import Loader, mapping_files
 from fhir_facade.mapping.load_kinds import load_kinds
-from fhir_facade.mapping.overrides import placed, retold, site_mapping_files, sources
+from fhir_facade.mapping.overrides import placed, retold, seen_at, site_mapping_files, sources
 from fhir_facade.mapping.profiles import Profiles, load_profiles
 from fhir_facade.mapping.put import Policy, Putting, Written
 from fhir_facade.mapping.read_values import Resolve
@@ -250,7 +250,8 @@ def _load_one(
     findings += _clash(rules, prefix, others, table)
     hash8 = hashlib.sha256(f"{ground.digest}{rules.name}".encode()).hexdigest()[:8]
     kind = ground.kinds[rules.kind]
-    return CompiledMapping(_with_meta(rules, kind, hash8), kind, hash8, prefix, ground.kinds, ground.words)
+    declared_at = seen_at(f"{file}:{table.at('profile')}", site)
+    return CompiledMapping(_with_meta(rules, kind, hash8, declared_at), kind, hash8, prefix, ground.kinds, ground.words)
 
 
 def id_prefixes(folder: Path, tables: Iterable[Table]) -> dict[tuple[str, str], str]:
@@ -298,10 +299,10 @@ def _digest(folder: Path, site: Path | None) -> str:
     return digest.hexdigest()
 
 
-def _with_meta(rules: MappingRules, kind: Kind, hash8: str) -> MappingRules:
+def _with_meta(rules: MappingRules, kind: Kind, hash8: str, declared_at: str) -> MappingRules:
     """The rules with meta.versionId and meta.lastUpdated, which every resource of a stored record has.
 
-    The mapping's own profile stands before those that rows declare.
+    The mapping's own profile, said at `declared_at`, stands before those that rows declare.
     """
     meta = Step("meta", False)
     version = Copy(
@@ -314,5 +315,5 @@ def _with_meta(rules: MappingRules, kind: Kind, hash8: str) -> MappingRules:
         f"-{hash8}",
     )
     changed = Copy((meta, Step("lastUpdated", False)), (), f"{rules.file}:1", (kind.changed,), "text", "instant")
-    declared = Constant((meta, Step("profile", True)), (), f"{rules.file}:1", rules.profile)
+    declared = Constant((meta, Step("profile", True)), (), declared_at, rules.profile)
     return replace(rules, rules=(*((declared,) if rules.profile else ()), *rules.rules, version, changed))

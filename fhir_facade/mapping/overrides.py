@@ -300,7 +300,7 @@ def retold(value: Any_, site: str) -> Any_:
         changed = {}
         for each in fields(value):
             old = getattr(value, each.name)
-            new = _at(old, site) if each.name == "at" else retold(old, site)
+            new = seen_at(old, site) if each.name == "at" else retold(old, site)
             if new is not old:
                 changed[each.name] = new
         told = replace(value, **changed) if changed else value
@@ -312,6 +312,7 @@ def retold(value: Any_, site: str) -> Any_:
     return told  # type: ignore[no-any-return]
 
 
-def _at(at: str, site: str) -> str:
+def seen_at(at: str, site: str) -> str:
+    """A file:line as it really stands: behind the seam it is one of the site's file."""
     line = int(at.rpartition(":")[2])
     return f"{site}:{line - SEAM}" if line > SEAM else at

@@ -5,9 +5,14 @@ from __future__ import annotations
 import copy
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from datetime import datetime
+from functools import cache
 from typing import Any
+
+from fhir_facade.mapping.ir import declared_profiles
+from fhir_facade.mapping.mapping_set import load_mapping_set
+from fhir_facade.resources import data_root
 
 Path = tuple[str | int, ...]
 
@@ -140,9 +145,20 @@ def canonical(value: Any) -> Any:
     return (type(value).__name__, value) if isinstance(value, bool) else value
 
 
-def bare(resource: dict[str, Any]) -> dict[str, Any]:
-    """Without what the server says in meta."""
+@cache
+def declared(resource_type: str) -> frozenset[str]:
+    """The profiles that shipped mappings of a resource type declare."""
+    mappings = load_mapping_set(data_root("mappings")).by_type.get(resource_type, ())
+    return frozenset(url for mapping in mappings for _, url in declared_profiles(mapping.rules.rules))
+
+
+def bare(resource: dict[str, Any], own: Container[str] | None = None) -> dict[str, Any]:
+    """Without what the server says in meta; `own` are the profiles that are the server's to say."""
+    own = declared(resource["resourceType"]) if own is None else own
     meta = {name: value for name, value in resource.get("meta", {}).items() if name not in ("versionId", "lastUpdated")}
+    if "profile" in meta:
+        meta["profile"] = [each for each in meta["profile"] if each not in own]
+    meta = {name: value for name, value in meta.items() if value}
     rest = {name: value for name, value in resource.items() if name != "meta"}
     return {**rest, **({"meta": meta} if meta else {})}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -89,6 +90,13 @@ def test_the_engines_agree_on_disturbed_records(
     whole = mapping_set.kinds.complete(mapping.kind, record)
     assert_agree(mapping, whole)
     assert_agree(mapping, whole)  # a second time, when fragments have been rendered before
+
+
+@pytest.mark.parametrize("text", ["\xa0", "\u2003 ", "\xa0x", " x", "é", "\u3000"])
+def test_the_engines_agree_on_blanks_beyond_ascii(mapping_set: MappingSet, text: str) -> None:
+    mapping = mapping_set.mappings["pasient-patient"]
+    record = {"institusjonID": "1", "pasientNr": "2", "epost": text, "rad_versjon": 1}
+    assert_agree(mapping, mapping_set.kinds.complete(mapping.kind, record))
 
 
 def test_same_record_same_bytes(mapping_set: MappingSet, synthetic: dict[str, list[Record]]) -> None:

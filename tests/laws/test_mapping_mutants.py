@@ -43,8 +43,8 @@ def folder(tmp_path: Path) -> Path:
 def test_without_examples_mutants_live_and_are_named_with_file_and_line(folder: Path) -> None:
     code, output = mutate("--folder", folder, "--only", "individuell_plan", "--jobs", 1)
     assert code == 1
-    row = "pasientNr -> subject | row removed"
-    line = (folder / "individuell_plan.observation.yaml").read_text("utf-8").split("epj: pasientNr,")[0].count("\n") + 1
+    row = "const -> status=final | const final -> preliminary"
+    line = (folder / "individuell_plan.observation.yaml").read_text("utf-8").split("fhir: status")[0].count("\n") + 1
     assert f"lives: individuell_plan.observation.yaml:{line}: {row}" in output
 
 
@@ -59,7 +59,7 @@ def test_an_example_that_does_not_hold_kills_nothing_and_is_told(folder: Path) -
 
 
 def test_a_listed_mutant_that_dies_is_an_error_and_one_that_lives_is_not(folder: Path, tmp_path: Path) -> None:
-    lives = "individuell_plan.observation.yaml | pasientNr -> subject | row removed"
+    lives = "individuell_plan.observation.yaml | const -> status=final | const final -> preliminary"
     dies = "individuell_plan.observation.yaml | pasientNr -> subject | row doubled"
     listed = tmp_path / "listed.yaml"
     listed.write_text(f"- {{reason: none, mutants: ['{lives}', '{dies}']}}\n")
