@@ -17,7 +17,6 @@ from typer.testing import CliRunner
 
 from fhir_facade.cli import app as command_line
 from fhir_facade.contracts import Record
-from fhir_facade.mapping.compare import bare
 from fhir_facade.mapping.mapping_set import MappingSet
 from fhir_facade.mapping.structure import structure_faults
 from fhir_facade.rest.paging import PageTokens
@@ -26,7 +25,7 @@ from fhir_facade.rest.surface import FhirLane
 from fhir_facade.store.records import SqliteStore
 from fhir_facade.store.synthetic import load_into
 from fhir_facade.writing_back import write_back
-from tests.laws.edits import canonical, edited, leaf_counts
+from tests.laws.edits import bare, canonical, edited, leaf_counts
 
 Ask = Callable[..., httpx.Response]
 NOW = "2026-02-01T00:00:00.000Z"
