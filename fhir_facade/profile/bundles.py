@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from fhir_facade.definitions import definitions
 from fhir_facade.profile.references import Pointer, parse, type_of
 
 NAMED = frozenset({"document", "message", "collection", "searchset", "history"})
@@ -148,7 +149,7 @@ def _full_url(entry: Entry, place: str) -> Iterator[Fault]:
     elif (pointer := parse(url)).type:
         if isinstance(id, str) and pointer.id != id:
             reasons = ("the id of the resource is another", "ressursens id er en annen")
-        elif resource_type and pointer.type != resource_type:
+        elif definitions().kind(resource_type) == "resource" and pointer.type != resource_type:
             reasons = (f"the resource is {resource_type}", f"ressursen er {resource_type}")
     if reasons:
         yield Fault(

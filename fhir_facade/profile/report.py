@@ -170,7 +170,7 @@ class Walker:
                 self.wrong_kind(place.twin, place.at, "Element", ("an object", "et objekt"))
             else:
                 self._members(node, place._replace(value=place.twin), frame)
-                if not set(place.twin) - {"id"} and place.value is None:
+                if not place.twin or (not set(place.twin) - {"id"} and place.value is None):
                     self.empty(node, place.at)
         if place.value is not None:
             self.rules.primitive(node, place)
@@ -207,12 +207,13 @@ class Walker:
         members = node.members
         is_resource = definitions().kind(node.type) == "resource"
         found: dict[str, list[Member]] = {}
+        mistyped: set[str] = set()
         for key in value:
             plain = key[1:] if key.startswith("_") else key
             member = members.get(plain)
             if member is None or (key != plain and member.node.kind not in ("primitive", "xhtml")):
                 if not (is_resource and key == "resourceType"):
-                    self._unknown(node, key, place.at)
+                    mistyped.add(self._unknown(node, key, place.at))
             elif member not in (held := found.setdefault(member.element.name, [])):
                 held.append(member)
         for name, held in found.items():
@@ -223,10 +224,11 @@ class Walker:
                 self.findings.add("choice-repeated", at, self.rule(child, "choice-repeated"), facts=facts)
             self._element(node, child, held[:1], place, frame)
         for child in demanded(node):
-            if child.name not in found:
+            if child.name not in found and child.name not in mistyped:
                 self._element(node, child, [], place, frame)
 
-    def _unknown(self, node: Node, key: str, at: str) -> None:
+    def _unknown(self, node: Node, key: str, at: str) -> str:
+        """Tell a key that is not known here; gives the choice that it is of with a type that is not allowed, or ""."""
         place = f"{at}.{shown(key)[:64]}"
         stem = next((name for name in node.children if name.endswith("[x]") and key.startswith(name[:-3])), "")
         if stem and definitions().element(f"{node.type_path}.{key}") is not None:
@@ -234,11 +236,12 @@ class Walker:
             self.findings.add(
                 "choice-type-not-allowed", place, self.rule(node.children[stem], "choice-type-not-allowed"), facts=facts
             )
-            return
+            return stem
         near = self.findings.nearest(key[:64], node.members)
         hint = near["nearest"] if isinstance(near.get("nearest"), str) else ""
         facts = {"element": shown(key)[:64], "parent": node.type or node.name, "allowed": listed(node.members) + hint}
         self.findings.add("element-unknown", place, self.rule(node, "element-unknown"), facts=facts)
+        return ""
 
     def _element(self, parent: Node, child: Node, held: list[Member], place: Place, frame: Frame) -> None:
         """All items of one element: how many there are, which slices they are of, and each of them."""
@@ -252,8 +255,7 @@ class Walker:
             return
         member = held[0]
         at = f"{place.at}.{child.name.removesuffix('[x]')}"
-        values, twins = place.value.get(member.key), place.value.get(f"_{member.key}")
-        items = self._items(member, values, twins, at, place)
+        items = self._items(member, at, place)
         if items is None:
             return
         name = member.key
@@ -273,9 +275,15 @@ class Walker:
             self.findings.add("element-too-few", at, self.rule(child, "element-too-few"), facts=facts)
         judge_slices(self, child, items, at, frame)
 
-    def _items(self, member: Member, values: Any, twins: Any, at: str, place: Place) -> list[Item] | None:
+    def _items(self, member: Member, at: str, place: Place) -> list[Item] | None:
         """The values of an element one by one; None when the JSON is not of its form."""
-        node, depth = member.node, place.depth + 1
+        node, depth, beside_it = member.node, place.depth + 1, f"_{member.key}"
+        held_twins = node.kind in ("primitive", "xhtml")
+        values, twins = place.value.get(member.key), place.value.get(beside_it) if held_twins else None
+        for key, each in ((member.key, values), (beside_it, twins)):
+            if each is None and key in place.value and (held_twins or key == member.key):
+                self.findings.add("null-not-allowed", at, self.rule(node, "null-not-allowed"), facts={"name": key})
+                return None
         if not member.element.many:
             for each in (values, twins):
                 if isinstance(each, list):
@@ -283,11 +291,6 @@ class Walker:
                         "array-not-expected", at, self.rule(node, "array-not-expected"), facts={"name": member.key}
                     )
                     return None
-            if values is None and not isinstance(twins, dict):
-                self.findings.add(
-                    "null-not-allowed", at, self.rule(node, "null-not-allowed"), facts={"name": member.key}
-                )
-                return None
             return [Item(node, Place(values, twins, at, depth))]
         for each in (values, twins):
             if each is not None and not isinstance(each, list):

@@ -156,6 +156,9 @@ class Rules:
                 )
 
     def narrative(self, node: Node, place: Place) -> None:
+        if not isinstance(place.value, str | None):
+            self.walker.wrong_kind(place.value, place.at, node.type, ("a text", "en tekst"))
+            return
         found = check_narrative(place.value)
         if found is None:
             return
@@ -184,7 +187,9 @@ class Rules:
             self.references.judge(node, place, frame)
             broken = len(self.findings.broken) > before
         if node.type == "Extension" and isinstance(place.value, dict) and not node.is_root:
+            before = len(self.findings.broken)
             self._extension(node, place, frame)
+            broken = broken or _is_near(place.at, self.findings.broken[before:])
         if len(node.profiles) > 1:
             self._any_profile(node, place, frame)
         for lost in node.missing if not node.is_root else ():
@@ -330,6 +335,11 @@ class Rules:
         severity = "information" if constraint.best_practice else ""
         code = "constraint-failed" if constraint.severity == "error" else "constraint-warned"
         self.findings.add(code, place.at, rule, severity, facts)
+
+
+def _is_near(at: str, broken: list[str]) -> bool:
+    """Whether one of the places that are broken is a place or stands right below it."""
+    return any("." not in each[len(at) + 1 :] for each in broken)
 
 
 def _constraint_rule(node: Node, constraint: Constraint) -> Rule:

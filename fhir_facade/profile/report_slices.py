@@ -41,13 +41,16 @@ def judge_slices(walker: Walker, element: Node, items: list[Item], at: str, fram
             walker.value(item.node, item.place, frame)
             continue
         slice = element.slices[number]
-        shared[slice.slice_name].append(item)
         node = slice if element.kind != "choice" else item.node
-        if slice.slices:
-            judge_slices(walker, slice, [Item(node, item.place)], item.place.at, frame)
-        else:
+        shared[slice.slice_name].append(item)
+        if not slice.slices:
             walker.value(node, item.place, frame)
     for slice in element.slices:
+        if slice.slices and shared[slice.slice_name]:
+            held = [
+                Item(slice if element.kind != "choice" else each.node, each.place) for each in shared[slice.slice_name]
+            ]
+            judge_slices(walker, slice, held, at, frame)
         _count(walker, element, slice, shared[slice.slice_name], items, at, frame, slice.slice_name in unknown)
     _arrange(walker, element, order, frame)
 

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 from fhir_facade.definitions import definitions
-from fhir_facade.packages.elements import MISSING, Binding
+from fhir_facade.packages.elements import MISSING, Binding, Slicing
 from fhir_facade.profile.matching import fits, same
 from fhir_facade.profile.schema import Node
 from fhir_facade.terminology.uris import canonical
@@ -106,10 +106,17 @@ def parse_steps(path: str) -> tuple[Step, ...] | None:
 @lru_cache(maxsize=8192)
 def criteria(node: Node) -> tuple[Criterion, ...]:
     """What an item of a slice must meet, by the discriminators of the list that it is a slice of."""
-    slicing = node.slicing
+    slicing = _slicing_around(node)
     if slicing is None or not slicing.discriminators:
         return (Criterion("unknown", "", "", ()),)
     return tuple(each for way, path in slicing.discriminators for each in _criteria(node, way, path))
+
+
+def _slicing_around(node: Node) -> Slicing | None:
+    """How the list that a slice is of is sliced; the slice may be sliced anew by something else."""
+    rows = [view.row for view in node.views if not view.own]
+    said = [row.slicing for row in rows if row is not None and row.slicing and row.slicing.discriminators]
+    return said[-1] if said else node.slicing
 
 
 def matches(node: Node, item: Any, judge: Judge, type_code: str = "") -> bool | None:
