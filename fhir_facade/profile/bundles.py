@@ -166,7 +166,12 @@ def _unresolved(entries: Entries) -> Iterator[Fault]:
     for path in paths:
         for place, reference in _references(first.resource, path.split("."), "", 0):
             pointer = parse(reference)
-            if pointer.kind in ("relative", "absolute") and entries.resolve(reference, first.full_url) is None:
+            is_told = (
+                pointer.kind == "relative" and not first.full_url
+            )  # what it is relative to is missing, and said so
+            if pointer.kind not in ("relative", "absolute") or is_told:
+                continue
+            if entries.resolve(reference, first.full_url) is None:
                 at = f"entry[{first.number}].resource{place}"
                 yield Fault("bundle-reference-unresolved", "bundle-reference-unresolved", at, {"found": reference})
 

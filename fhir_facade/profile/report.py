@@ -91,8 +91,12 @@ class Walker:
                 )
             self.value(node, Place(value, None, at, depth), frame)
         if name == "Bundle":
-            for fault in faults(self._entries(value)):
-                self.findings.add(fault.code, f"{at}.{fault.place}", Rule(fault.key), facts=fault.facts)
+            entries = self._entries(value)
+            names = entries.names()
+            for fault in faults(entries):
+                unresolved = fault.code == "bundle-reference-unresolved"
+                near = self.findings.nearest(fault.facts["found"], names) if unresolved else {}
+                self.findings.add(fault.code, f"{at}.{fault.place}", Rule(fault.key), facts={**fault.facts, **near})
 
     def _is_abstract(self, name: str) -> bool:
         return name in ("Resource", "DomainResource")
