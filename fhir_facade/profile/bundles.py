@@ -65,6 +65,8 @@ class Entries:
         self._by_url: dict[str, list[Entry]] = {}
         self._by_place: dict[str, list[Entry]] = {}
         self._urls: dict[int, str] = {}
+        self.misnamed: set[int] = set()
+        """Entries whose fullUrl is no text, which is told as a wrong type."""
         held = bundle.get("entry")
         for number, entry in enumerate(held if isinstance(held, list) else ()):
             resource = entry.get("resource") if isinstance(entry, Mapping) else None
@@ -74,6 +76,8 @@ class Entries:
     def _register(self, number: int, said: Any, resource: Mapping[str, Any]) -> None:
         entry = Entry(number, said if isinstance(said, str) else "", resource)
         self.entries.append(entry)
+        if said is not None and not isinstance(said, str):
+            self.misnamed.add(number)
         self._urls[id(resource)] = entry.full_url
         if entry.full_url:
             self._by_url.setdefault(entry.full_url, []).append(entry)
@@ -126,6 +130,8 @@ def faults(entries: Entries) -> Iterator[Fault]:
         place = f"entry[{entry.number}]"
         if entry.full_url:
             yield from _full_url(entry, f"{place}.fullUrl")
+        elif entry.number in entries.misnamed:
+            continue
         elif entries.type in NAMED and type_of(entry.resource) not in ("OperationOutcome", ""):
             yield Fault("bundle-full-url-missing", "bundle-full-url-missing", place, {"type": entries.type})
         first = seen.setdefault(f"{entry.full_url}{_version(entry.resource)}", entry.number)
