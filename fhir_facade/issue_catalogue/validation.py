@@ -192,6 +192,13 @@ ROWS: Rows = {
         "Send the display of the code, or none.", "Send kodens tekst, eller ingen.",
     ),
     # ---- references
+    "reference-type-differs": (
+        "error", "value", 422,
+        "The type of the reference is '{named}', and it points at {found}.",
+        "Typen til referansen er '{named}', og den peker på {funnet}.",
+        "Write the type that it points at, or leave the type out.",
+        "Skriv typen den peker på, eller utelat typen.",
+    ),
     "reference-target-profile": (
         "error", "structure", 422,
         "What the reference points at keeps to none of the profiles that are allowed here.",
@@ -222,6 +229,12 @@ ROWS: Rows = {
         "Utvidelsen '{found}' er ikke kjent her, og verdien er ikke vurdert.",
         "Load the package that defines it{nearest}.", "Last pakken som definerer den{likest}.",
     ),
+    "extension-url-relative": (
+        "error", "value", 422,
+        "The URL of the extension, '{found}', is not absolute.", "URL-en til utvidelsen, '{found}', er ikke absolutt.",
+        "Write the whole canonical; only a part of an extension has a short name.",
+        "Skriv hele den kanoniske adressen; bare en del av en utvidelse har et kort navn.",
+    ),
     "modifier-extension-unknown": (
         "error", "extension", 422,
         "The modifier extension '{found}' is not known here, and changes the meaning of what it stands in.",
@@ -247,12 +260,12 @@ ROWS: Rows = {
     # ---- profiles
     "fixed-differs": (
         "error", "value", 422,
-        "{place} must be {expected}, and is {found}.", "{place} må være {expected}, og er {found}.",
+        "{place} must be {expected}, and is {found}.", "{place} må være {ventet}, og er {funnet}.",
         "Write the value exactly as the profile fixes it.", "Skriv verdien nøyaktig slik profilen fastsetter den.",
     ),
     "pattern-differs": (
         "error", "value", 422,
-        "{place} must have {expected}, and has {found}.", "{place} må ha {expected}, og har {found}.",
+        "{place} must have {expected}, and has {found}.", "{place} må ha {ventet}, og har {funnet}.",
         "Write what the pattern of the profile asks for.", "Skriv det som profilens mønster krever.",
     ),
     "slice-missing": (

@@ -37,13 +37,14 @@ class Bindings:
         self._display = lru_cache(maxsize=ANSWERS_KEPT)(self._displays)
         self._bare = lru_cache(maxsize=512)(_bare_codes)
 
-    def answer(self, value_set: str, system: str, code: str, on: date | None = None) -> Answer:
-        """Whether a code is in a value set; `system` is "" for the elements that have none (code, uri, string)."""
-        if len(system) > LONGEST_KEPT or len(code) > LONGEST_KEPT:
+    def answer(self, value_set: str, system: str | None, code: str, on: date | None = None) -> Answer:
+        """Whether a code is in a value set; `system` is None for elements that have none (code, uri, string), and ""
+        where one should stand and does not: such a code is of no system, and in no value set."""
+        if len(system or "") > LONGEST_KEPT or len(code) > LONGEST_KEPT:
             return self._judge(value_set, system, code, on)
         return self._answer(value_set, system, code, on)
 
-    def membership(self, value_set: str, system: str, code: str, on: date | None = None) -> bool | None:
+    def membership(self, value_set: str, system: str | None, code: str, on: date | None = None) -> bool | None:
         """As `answer`, in three values: None for what cannot be known, True also for what is only out of use."""
         answer = self.answer(value_set, system, code, on)
         return None if answer == "unknown" else answer != "out"
@@ -84,20 +85,22 @@ class Bindings:
                 return str(issue.facts["display"])
         return None
 
-    def _judge(self, value_set: str, system: str, code: str, on: date | None) -> Answer:
+    def _judge(self, value_set: str, system: str | None, code: str, on: date | None) -> Answer:
         url = value_set.partition("|")[0]
         known = definitions().codes(url)
         if known is not None:
-            if not system:
+            if system is None:
                 return "in" if code in self._bare(url) else "out"
             return "in" if (system, code) in known or (canonical(system), code) in known else "out"
         syntax = definitions().code_syntax(url)
         if syntax is not None:
-            return "in" if syntax.fullmatch(code) else "out"
+            return "in" if system != "" and syntax.fullmatch(code) else "out"
         return self._judge_by_catalogue(value_set, system, code, on)
 
-    def _judge_by_catalogue(self, value_set: str, system: str, code: str, on: date | None) -> Answer:
-        verdict = judge(self.catalogue, system, code, on=on, value_set=value_set)
+    def _judge_by_catalogue(self, value_set: str, system: str | None, code: str, on: date | None) -> Answer:
+        if system == "" and self.catalogue.value_set(value_set) is not None:
+            return "out"
+        verdict = judge(self.catalogue, system or "", code, on=on, value_set=value_set)
         if verdict.valid is not False:
             return "in" if verdict.valid else "unknown"
         if on is None and all(issue.code in OUT_OF_USE for issue in verdict.issues):
@@ -109,10 +112,11 @@ def _bare_codes(url: str) -> frozenset[str]:
     return frozenset(code for _, code in definitions().codes(url) or ())
 
 
-def codes_of(value: Any) -> Iterator[tuple[str, str]]:
-    """The (system, code) pairs of a coded value; "" for the system of a bare code. Wrong JSON kinds are left out."""
+def codes_of(value: Any) -> Iterator[tuple[str | None, str]]:
+    """The (system, code) pairs of a coded value; None for the system of a bare code, "" for one that is missing.
+    Wrong JSON kinds are left out."""
     if isinstance(value, str):
-        yield "", value
+        yield None, value
     elif isinstance(value, Mapping):
         held = value.get("coding", [value])
         for each in held if isinstance(held, list) else ():

@@ -91,6 +91,18 @@ def contained_of(root: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return found
 
 
+def repeated_contained(root: Mapping[str, Any]) -> list[tuple[int, str]]:
+    """The contained resources, by number and id, whose id another has before them."""
+    held, seen, found = root.get("contained"), set[str](), []
+    for number, each in enumerate(held if isinstance(held, list) else ()):
+        id = each.get("id") if isinstance(each, Mapping) else None
+        if isinstance(id, str):
+            if id in seen:
+                found.append((number, id))
+            seen.add(id)
+    return found
+
+
 def are_contained_used(root: Mapping[str, Any]) -> bool:
     """Whether every contained resource that has an id is pointed at, or points at what holds it: R4's dom-3.
 

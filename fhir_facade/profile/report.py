@@ -17,7 +17,7 @@ from fhir_facade.outcome import Rule
 from fhir_facade.profile.bindings import Bindings
 from fhir_facade.profile.bundles import Entries, faults
 from fhir_facade.profile.findings import Findings, listed, shown
-from fhir_facade.profile.references import contained_of, type_of
+from fhir_facade.profile.references import contained_of, repeated_contained, type_of
 from fhir_facade.profile.report_rules import Rules
 from fhir_facade.profile.report_slices import Item, judge_slices
 from fhir_facade.profile.schema import Member, Node, Schema
@@ -82,6 +82,8 @@ class Walker:
             self._no_resource(value, at)
             return
         frame = frame or Frame(value, value, contained_of(value))
+        for number, id in repeated_contained(value) if "contained" in value else ():
+            self.findings.add("id-repeated", f"{at}.contained[{number}].id", facts={"found": shown(id)})
         nodes = [node for url in dict.fromkeys((*profiles, *declared(value))) if (node := self._profile(url, name, at))]
         base = self.schema.node(name)
         for node in nodes or ([base] if base else []):

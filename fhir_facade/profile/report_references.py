@@ -49,6 +49,10 @@ class ReferenceRules:
             self.findings.add("reference-contained-missing", at, self.walker.rule(node, "ref-1"), facts=facts | near)
             return
         actual = type_of(found) or pointer.type or (named if isinstance(named, str) else "")
+        if isinstance(named, str) and named.removeprefix(CORE) != actual:
+            facts = {"named": shown(named), "found": actual, "funnet": actual}
+            code = "reference-type-differs"
+            self.findings.add(code, f"{place.at}.type", self.walker.rule(node, code), facts=facts)
         if actual and self._target(node, actual, place) and found is not None:
             self._target_profiles(node, actual, found, place, frame)
 

@@ -208,7 +208,7 @@ class Rules:
         differs = (from_fixed if code == "fixed-differs" else from_pattern)(place.value, said.value)
         if differs is not None:
             at = f"{place.at}{differs.place}"
-            facts = {"place": at.rpartition(".")[2], "expected": differs.expected_words, "found": differs.found_words}
+            facts = {"place": at.rpartition(".")[2], **differs.facts()}
             self.findings.add(code, at, self.walker.rule(node, code), facts=facts)
 
     def _any_profile(self, node: Node, place: Place, frame: Frame) -> None:
@@ -254,8 +254,14 @@ class Rules:
 
     def _extension(self, node: Node, place: Place, frame: Frame) -> None:
         url = place.value.get("url")
-        if not isinstance(url, str) or not ABSOLUTE(url):
-            return  # a part of a complex extension: its definition has judged it
+        if not isinstance(url, str) or not url:
+            return
+        if not ABSOLUTE(url):
+            path = _element_path(place.at.rpartition(".")[0], type_of(frame.resource))
+            if (definitions().type_of(path) or path) != "Extension":  # else a part: its definition has judged it
+                code = "extension-url-relative"
+                self.findings.add(code, f"{place.at}.url", self.walker.rule(node, code), facts={"found": shown(url)})
+            return
         modifier = node.name == "modifierExtension"
         definition = self.walker.schema.packages.find(url)
         if definition is None or definition.type != "Extension":

@@ -17,13 +17,13 @@ class Difference(NamedTuple):
     expected: Any
     found: Any
 
-    @property
-    def expected_words(self) -> str:
-        return "nothing" if self.expected is MISSING else shown(self.expected)
-
-    @property
-    def found_words(self) -> str:
-        return "nothing" if self.found is MISSING else shown(self.found)
+    def facts(self) -> dict[str, str]:
+        """What was expected and found, in English and Norwegian."""
+        expected, found = (None if each is MISSING else shown(each) for each in (self.expected, self.found))
+        return {
+            "expected": expected or "nothing", "ventet": expected or "ingenting",
+            "found": found or "nothing", "funnet": found or "ingenting",
+        }  # fmt: skip
 
 
 def from_fixed(value: Any, fixed: Any, place: str = "") -> Difference | None:

@@ -18,7 +18,7 @@ from fhir_facade.profile import slicing
 from fhir_facade.profile.bindings import Bindings, codes_of
 from fhir_facade.profile.bundles import Entries, faults
 from fhir_facade.profile.findings import Enough, Findings
-from fhir_facade.profile.references import contained_of, type_of
+from fhir_facade.profile.references import contained_of, repeated_contained, type_of
 from fhir_facade.profile.report import Frame, Place, Walker, declared
 from fhir_facade.profile.report_rules import ABSOLUTE, element_names
 from fhir_facade.profile.schema import Member, Node, Schema
@@ -149,7 +149,7 @@ class Extensions(dict[str, Mapping[tuple[str, ...], Judge]]):
         phase, node = self.phase, self.node
         own = phase.shapes(node)
         if not ABSOLUTE(url):
-            return own
+            return own if self.is_inside else All(())
         is_modifier = node.name == "modifierExtension"
         definition = phase.schema.packages.find(url)
         root = phase.schema.node(url)
@@ -214,6 +214,8 @@ class FastPhase:
         name = type_of(value)
         chosen = self._choose((name, *profiles, *declared(value)))
         if chosen is None or context.turns > DEEPEST_TURNS:
+            return False
+        if "contained" in value and repeated_contained(value):
             return False
         keys = tuple(value)
         for shapes in chosen:

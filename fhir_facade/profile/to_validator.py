@@ -347,8 +347,10 @@ class _Shape:
         types = definitions().resource_types if not named or "Resource" in named else named
         asked = f"{self.bind('refers', self.phase.reference_by_walker(self.node))}(o, c)"
         if "reference" in self.keys:
-            quick = self.bind("refers_to", refers_to(frozenset(types)))
-            self.fail_unless(f"((c.frame.entries is None and {quick}(o['reference'])) or {asked})")
+            quick = f"c.frame.entries is None and {self.bind('refers_to', refers_to(frozenset(types)))}(o['reference'])"
+            if "type" in self.keys:
+                quick += " and o['reference'].startswith(o['type'] + '/')"
+            self.fail_unless(f"(({quick}) or {asked})")
         else:
             self.fail_unless(f"(o['type'] in {self.bind('types', frozenset(types))} or {asked})")
 

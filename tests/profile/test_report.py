@@ -34,7 +34,6 @@ UNFILLED = re.compile(r"\{[a-zæøå_]*\}").search
 """A place of a sentence that no fact was given for."""
 
 
-
 @cache
 def validator() -> Validator:
     return Validator(load_packages(), Catalogue())
