@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import random
 import string
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -15,11 +16,32 @@ import orjson
 from fhir_facade.contracts import Record
 from fhir_facade.json_text import located, read_text
 from fhir_facade.mapping.mapping_set import MappingSet
+from fhir_facade.store.records import SqliteStore
+from fhir_facade.store.synthetic import load_into
 from tests.profile.test_fast_phase import agree, disturbed, good_resources, profiles_of
 from tests.profile.test_report import validator
 
 EDITS = int(os.environ.get("EDITS", "300"))
 SEED = int(os.environ.get("SEED", "0")) or random.SystemRandom().randrange(2**32)
+
+
+def test_what_the_facade_makes_is_valid_by_the_profile_it_declares(mapping_set: MappingSet, tmp_path: Path) -> None:
+    print(f"seed {SEED}")
+    store = SqliteStore.open(tmp_path / "s.db", mapping_set.kinds, mapping_set.search.columns)
+    load_into(store, mapping_set.kinds, max(EDITS, 100), SEED, "2026-11-23T00:00:00.000Z")
+    judge, judged, settled = validator(), 0, 0
+    for mapping in mapping_set.mappings.values():
+        for record in store.scan(mapping.rules.kind):
+            resource = mapping.to_fhir(record, [])
+            judged += 1
+            if judge.fast.accepts(resource):
+                settled += 1
+            else:
+                report = judge.validate(resource)
+                assert report.valid, [str(issue) for issue in report.issues if issue.is_error]
+    store.close()
+    print(f"{judged} resources, {settled} settled at once")
+    assert settled > 0.9 * judged > 1000
 
 
 def test_disturbed_copies_of_what_the_facade_makes_are_judged_alike(
