@@ -27,7 +27,7 @@ class Settings(BaseSettings):
         default=None, description="A folder of mapping files that change those or add to them."
     )
     profiles: Path | None = Field(
-        default=None, description="The folder of StructureDefinitions that mappings may name; ours when left out."
+        default=None, description="The folder of StructureDefinitions that mappings may name beside ours."
     )
     terminology: Path | None = Field(
         default=None,
