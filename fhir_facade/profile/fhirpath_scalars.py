@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
-from functools import lru_cache
 from typing import Any
 
 from fhir_facade.profile.fhirpath import Evaluator, Items, Scope
@@ -24,12 +23,7 @@ from fhir_facade.profile.fhirpath_values import (
     string,
     text_of,
 )
-
-LONGEST_MATCHED = 100_000
-PATTERNS_KEPT = 512
-SECONDS_OF_PATTERN = re.compile(r"\([^()]*[+*][^()]*\)\s*[+*{]")
-"""A repetition within a repetition: what makes a pattern take for ever on a text that nearly fits."""
-
+from fhir_facade.profile.patterns import pattern
 
 # conversion
 
@@ -97,32 +91,16 @@ def converts(function: Callable[[Item], Items]) -> Apply:
 # texts
 
 
-@lru_cache(maxsize=PATTERNS_KEPT)
-def compiled(text: str) -> re.Pattern[str]:
-    if SECONDS_OF_PATTERN.search(text):
-        raise FhirPathError("a repetition within a repetition is not evaluated: it could take for ever")
-    try:
-        return re.compile(text, re.DOTALL)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise FhirPathError(f"the pattern is not understood: {error}") from None
+def matches(held: str, text: str) -> Items:
+    return [boolean(pattern(text).is_found(held))]
 
 
-def matches(held: str, pattern: str) -> Items:
-    if len(held) > LONGEST_MATCHED:
-        raise FhirPathError("the text is too long to be matched")
-    return [boolean(compiled(pattern).search(held) is not None)]
+def matches_full(held: str, text: str) -> Items:
+    return [boolean(pattern(text).is_whole(held))]
 
 
-def matches_full(held: str, pattern: str) -> Items:
-    if len(held) > LONGEST_MATCHED:
-        raise FhirPathError("the text is too long to be matched")
-    return [boolean(compiled(pattern).fullmatch(held) is not None)]
-
-
-def replace_matches(held: str, pattern: str, put: str) -> Items:
-    if len(held) > LONGEST_MATCHED:
-        raise FhirPathError("the text is too long to be matched")
-    return [string(compiled(pattern).sub(re.sub(r"\$(\d)", r"\\\1", put), held))]
+def replace_matches(held: str, text: str, put: str) -> Items:
+    return [string(pattern(text).replaced(held, put))]
 
 
 def substring(ev: Evaluator, focus: Items, arguments: Arguments, scope: Scope) -> Items:

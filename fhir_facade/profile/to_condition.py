@@ -32,7 +32,6 @@ from fhir_facade.profile.conditions import (
     swapped,
 )
 from fhir_facade.profile.fhirpath import is_a
-from fhir_facade.profile.fhirpath_scalars import compiled
 from fhir_facade.profile.fhirpath_syntax import (
     Binary,
     Call,
@@ -44,9 +43,9 @@ from fhir_facade.profile.fhirpath_syntax import (
     parse,
 )
 from fhir_facade.profile.fhirpath_values import SYSTEM
+from fhir_facade.profile.patterns import LONGEST_MATCHED, pattern
 from fhir_facade.profile.schema import Node
 
-LONGEST_MATCHED = 65536
 MOST_TYPES = 12
 """Types of a choice that are asked for one by one; beyond these the evaluator is quicker."""
 
@@ -380,10 +379,11 @@ class _Writer:
         is_there = f"({held} := {text}) is not None"
         return Condition(f"({is_there} and {true.format(held)})", f"({is_there} and {false.format(held)})")
 
-    def _matches(self, tree: Expression | None, pattern: str, scope: Scope) -> Condition:
+    def _matches(self, tree: Expression | None, text: str, scope: Scope) -> Condition:
         """The evaluator says what becomes of a text that is too long to be matched."""
-        search = f"len({{0}}) < {LONGEST_MATCHED} and {self.source.bind('search', compiled(pattern).search)}({{0}})"
-        found = self._of_text(tree, f"{search} is not None", f"{search} is None", scope)
+        is_found = f"{self.source.bind('is_found', pattern(text).is_found)}({{0}})"
+        short = f"len({{0}}) <= {LONGEST_MATCHED} and"
+        found = self._of_text(tree, f"{short} {is_found}", f"{short} not {is_found}", scope)
         return found if found == NOTHING else found._replace(whole_true=False, whole_false=False)
 
     def _starts(self, tree: Expression | None, start: str, scope: Scope) -> Condition:
