@@ -23,7 +23,7 @@ from fhir_facade.mapping.ir import (
     carries_nothing,
 )  # fmt: skip
 
-TYPES = ("token", "reference", "date", "string")
+TYPES = ("token", "reference", "date", "string", "uri")
 UNTRUE = ("phonetic",)  # would have to sound alike; nothing here does
 
 
@@ -120,6 +120,8 @@ def _match(parameter: SearchParameter, names: tuple[str, ...], line: Flat) -> Hi
                 return line.hit if rule.codec == "text" and rest in ((), ("value",)) else None
             coded = isinstance(rule, Coded | Constant | Derive | Identify | Key)
             return line.hit if coded and rest in ((), ("coding",)) else None
+        case "uri":
+            return line.hit if isinstance(rule, Constant) and isinstance(rule.value, str) and not rest else None
         case "reference":
             may = isinstance(rule, Refer | Logical) and (not parameter.targets or rule.to in parameter.targets)
             return line.hit if may and not rest else None

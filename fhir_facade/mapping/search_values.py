@@ -8,7 +8,7 @@ from __future__ import annotations
 import calendar
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -22,6 +22,8 @@ EXAMPLES: Mapping[str, str] = {
     "token": "urn:oid:2.16.578.1.12.4.1.1.8406|3",
     "reference": "Patient/983974880.P000001",
     "string": "nord",
+    "boolean": "true",
+    "uri": "http://hl7.no/fhir/StructureDefinition/no-basis-Patient",
 }
 KEPT = {"æ", "ø", "å"}  # letters of their own in Norwegian, not accented a and o
 
@@ -114,6 +116,13 @@ def token_value(parameter: str, text: str) -> Token:
     if "|" in system or not (system or code):
         raise invalid(parameter, "token", "write code, system|code, |code or system|")
     return Token(system, code or None)
+
+
+def missing_value(parameter: str, values: Sequence[str]) -> bool:
+    """`:missing=true` or `false`, and nothing else."""
+    if len(values) != 1 or values[0] not in ("true", "false"):
+        raise invalid(parameter, "boolean", "write true or false once")
+    return values[0] == "true"
 
 
 def reference_value(parameter: str, text: str) -> tuple[str | None, str]:

@@ -20,6 +20,7 @@ from fhir_facade.mapping.findings import nearest
 from fhir_facade.mapping.ir import (
     Coded,
     Condition,
+    Constant,
     Each,
     Logical,
     MappingRules,
@@ -29,11 +30,13 @@ from fhir_facade.mapping.ir import (
 from fhir_facade.mapping.kinds import Kind, Kinds
 from fhir_facade.mapping.search_columns import columns_of, example, folded_name, high_name, low_name
 from fhir_facade.mapping.search_hits import Flat, Hit, conditions, flat_rules, hits, parameters_of
+from fhir_facade.mapping.search_presence import writes
 from fhir_facade.mapping.search_tokens import token_where
 from fhir_facade.mapping.search_values import (
     Range,
     date_value,
     folded,
+    missing_value,
     reference_value,
     token_value,
 )
@@ -42,6 +45,9 @@ from fhir_facade.outcome import Issue, Refused
 
 Tables = Mapping[str, Table]
 Where = ColumnElement[bool]
+MODIFIERS: Mapping[str, tuple[str, ...]] = {"string": ("exact", "contains", "missing"), "token": ("not", "missing")}
+"""What a type of parameter takes beside its plain form; those that are not named take :missing only."""
+
 LOWEST, HIGHEST = -(2**62), 2**62
 
 
@@ -116,11 +122,9 @@ class SearchPlan:
 
     def _described(self, resource_type: str, found: SearchParameter) -> Parameter:
         rules = [hit.rule for source in self.sources(resource_type) for hit in self._hits_of(source, found)]
-        modifiers: tuple[str, ...] = ()
-        if found.type == "string":
-            modifiers = ("exact", "contains")
+        modifiers = MODIFIERS.get(found.type, ("missing",))
         if found.type == "reference" and any(isinstance(rule, Logical) for rule in rules):
-            modifiers = ("identifier",)
+            modifiers = ("identifier", *modifiers)
         return Parameter(found.code, found.type, found.targets, modifiers, found.url, example(found.type, rules))
 
     def _hits_of(self, source: Source, parameter: SearchParameter) -> list[Hit]:
@@ -174,8 +178,12 @@ class SearchPlan:
         resource_type = source.rules.resource_type
         parameter = self.parameter(resource_type, clause)
         found = self._hits_of(source, parameters_of(resource_type)[clause.parameter])
+        if clause.modifier == "missing":
+            present = or_(false(), *(self._placed(source, hit, writes, tables) for hit in found))
+            return _untrue(present) if missing_value(parameter.code, clause.values) else present
         any_value = [self._value(source, parameter, clause.modifier, text, found, tables) for text in clause.values]
-        return or_(false(), *any_value)
+        whole = or_(false(), *any_value)
+        return _untrue(whole) if clause.modifier == "not" else whole
 
     def _value(
         self, source: Source, parameter: Parameter, modifier: str, text: str, found: list[Hit], tables: Tables
@@ -190,6 +198,8 @@ class SearchPlan:
         elif parameter.type == "reference":
             kind, key = reference_value(parameter.code, text)
             build = lambda hit, table: _reference(hit.rule, kind, key, table)  # noqa: E731
+        elif parameter.type == "uri":
+            build = lambda hit, table: _uri(hit.rule, text)  # noqa: E731
         else:
             build = lambda hit, table: _string(hit.rule, modifier, text, table)  # noqa: E731
         return or_(false(), *(self._placed(source, hit, build, tables) for hit in found))
@@ -261,6 +271,11 @@ class SearchPlan:
         return func.coalesce(table.c[name], "")
 
 
+def _untrue(test: Where) -> Where:
+    """Where a test does not hold: also where it cannot be said, for nothing is there."""
+    return not_(func.coalesce(test, false()))
+
+
 def guard(table: FromClause, condition: Condition) -> Where:
     """A guard as SQL; "^field" never stands in a guard that search meets."""
     column = table.c[column_name(condition.field.removeprefix("^"))]
@@ -286,6 +301,11 @@ def _reference(rule: Any, kind: str | None, key: str, table: FromClause) -> Wher
         return false()
     column = KEY if rule.link == "key" else link_column(rule.link)
     return table.c[column] == key.removeprefix(head)
+
+
+def _uri(rule: Any, text: str) -> Where:
+    """A constant URI, a profile that the mapping declares; all of it counts, a version too."""
+    return literal(isinstance(rule, Constant) and rule.value == text)
 
 
 def _string(rule: Any, modifier: str, text: str, table: FromClause) -> Where:

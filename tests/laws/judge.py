@@ -23,6 +23,10 @@ def matches(resource: dict[str, Any], parameter: SearchParameter, modifier: str,
         for node, where in walk(resource, path.split("."), parameter.filters, ())
     ]
     root = resource["resourceType"]
+    if modifier == "missing":
+        return any(says(node, parameter.type) for node, _ in found) != (value == "true")
+    if modifier == "not":
+        return not any(token(node, value, implied(root, where)) for node, where in found)
     if modifier == "identifier":
         return any(token(node.get("identifier", {}), value, frozenset()) for node, _ in found)
     match parameter.type:
@@ -30,10 +34,21 @@ def matches(resource: dict[str, Any], parameter: SearchParameter, modifier: str,
             return any(token(node, value, implied(root, where)) for node, where in found)
         case "reference":
             return any(refers(node, value, parameter.targets) for node, _ in found)
+        case "uri":
+            return any(node == value for node, _ in found)
         case "date":
             return any(dated(node, value) for node, _ in found)
         case _:
             return any(worded(node, modifier, value) for node, _ in found)
+
+
+def says(node: Any, kind: str) -> bool:
+    """Whether there is anything that a parameter of a type could find."""
+    if kind == "token":
+        return bool(list(codes_of(node)))
+    if kind == "reference":
+        return "reference" in node or "identifier" in node
+    return bool(node)
 
 
 def walk(node: Any, path: list[str], filters: Any, where: tuple[str, ...]) -> Iterator[tuple[Any, tuple[str, ...]]]:

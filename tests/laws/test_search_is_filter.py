@@ -61,7 +61,8 @@ def clauses(draw: Any, mapping_set: MappingSet, resources: dict[str, list[dict[s
     nodes = values_in(resources[resource_type], parameters_of(resource_type)[parameter.code])
     modifier = draw(st.sampled_from(["", *parameter.modifiers]))
     node = draw(st.sampled_from(nodes)) if nodes else None
-    value = draw(VALUES[parameter.type if modifier != "identifier" else "logical"](node))
+    kind = {"identifier": "logical", "missing": "missing"}.get(modifier, parameter.type)
+    value = draw(VALUES[kind](node))
     return resource_type, Clause(parameter.code, (value,), modifier)
 
 
@@ -100,7 +101,23 @@ def logical(node: Any) -> Any:
     return tokens((node or {}).get("identifier"))
 
 
-VALUES = {"date": dates, "token": tokens, "reference": references, "string": words, "logical": logical}
+def uris(node: Any) -> Any:
+    return st.sampled_from([node or "http://x.no", "http://x.no", f"{node}|1.0", str(node)[:-1]])
+
+
+def missing(node: Any) -> Any:
+    return st.sampled_from(["true", "false"])
+
+
+VALUES = {
+    "uri": uris,
+    "missing": missing,
+    "date": dates,
+    "token": tokens,
+    "reference": references,
+    "string": words,
+    "logical": logical,
+}
 
 
 @given(data=st.data())
@@ -149,6 +166,8 @@ def occurring(nodes: list[Any], kind: str) -> tuple[str, bool] | None:
             return ("ap" + text, False)
         if kind == "token":
             return (next(judge.codes_of(node))[1], False)
+        if kind == "uri":
+            return (node, False)
         if kind == "string":
             return (node if isinstance(node, str) else next(judge.strings(node)), False)
         if "reference" in node:

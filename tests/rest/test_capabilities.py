@@ -80,7 +80,7 @@ def test_every_row_of_the_surface_is_in_openapi_and_no_more(document: dict[str, 
     assert rows == {(path, method) for path, methods in document["paths"].items() for method in methods}
 
 
-EXAMPLES = {"date": "ge2000-01-01", "token": "1", "reference": "Patient/1", "string": "a"}
+EXAMPLES = {"date": "ge2000-01-01", "token": "1", "reference": "Patient/1", "string": "a", "uri": "http://x.no"}
 
 
 def test_every_claimed_parameter_is_answered_and_its_example_too(ask: Ask, mapping_set: MappingSet) -> None:
@@ -95,7 +95,7 @@ def test_every_claimed_parameter_is_answered_and_its_example_too(ask: Ask, mappi
                 assert answer.status_code == 200, (resource_type, code, value, answer.text)
         for modifier in {(code, each) for code in parameters for each in known[code].modifiers}:
             name = ":".join(modifier)
-            value = known[modifier[0]].example
+            value = "false" if modifier[1] == "missing" else known[modifier[0]].example
             assert ask("GET", f"/fhir/{resource_type}", params={name: value}).status_code == 200, name
 
 
@@ -142,3 +142,39 @@ def test_openapi_refers_only_to_what_it_has(document: dict[str, Any]) -> None:
             place = place[part]
     operations = [each["operationId"] for path in document["paths"].values() for each in path.values()]
     assert len(operations) == len(set(operations))
+
+
+def ids(answer: httpx.Response) -> set[str]:
+    entries = answer.json().get("entry", [])
+    return {each["resource"]["id"] for each in entries if each["search"]["mode"] == "match"}
+
+
+def test_not_and_missing_part_the_resources_in_two(ask: Ask, mapping_set: MappingSet) -> None:
+    """What a parameter finds and what its :not finds are all there is; so with :missing=true and false."""
+    for resource_type in mapping_set.by_type:
+        whole = ids(ask("GET", f"/fhir/{resource_type}", params={"_count": 1000}))
+        for code, parameter in mapping_set.search.parameters(resource_type).items():
+            pairs = [({f"{code}:missing": "true"}, {f"{code}:missing": "false"})]
+            if "not" in parameter.modifiers:
+                pairs.append(({code: parameter.example}, {f"{code}:not": parameter.example}))
+            for one, other in pairs:
+                first, second = (
+                    ids(ask("GET", f"/fhir/{resource_type}", params={**each, "_count": 1000})) for each in (one, other)
+                )
+                assert first | second == whole and not first & second, (resource_type, one)
+
+
+@pytest.mark.parametrize("value", ["yes", "", "true,false", "1"])
+def test_missing_takes_true_or_false(ask: Ask, value: str) -> None:
+    answer = ask("GET", "/fhir/Patient", params={"birthdate:missing": value})
+    assert answer.status_code == 400
+    assert "birthdate" in answer.text
+
+
+def test_a_profile_is_found_by_its_canonical(ask: Ask) -> None:
+    profile = "http://fhir-facade.no/fhir/StructureDefinition/encounter-opphold"
+    whole = ids(ask("GET", "/fhir/Encounter", params={"_count": 1000}))
+    assert whole and ids(ask("GET", "/fhir/Encounter", params={"_profile": profile, "_count": 1000})) == whole
+    narrow = ids(ask("GET", "/fhir/Encounter", params={"_profile": f"{profile[:-7]}poliklinisk", "_count": 1000}))
+    assert narrow and narrow < whole
+    assert not ids(ask("GET", "/fhir/Encounter", params={"_profile": profile[:-1], "_count": 1000}))

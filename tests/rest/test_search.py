@@ -135,7 +135,7 @@ def test_a_count_above_the_limit_is_cut_and_the_self_link_says_so(ask: Ask) -> N
         ("_include=Encounter:subject", "search-parameter-unknown", ""),
         ("subject:Patient.name=x", "search-modifier-unknown", ""),
         ("patient.name=x", "search-parameter-unknown", ""),
-        ("status:not=finished", "search-modifier-unknown", "':not'"),
+        ("status:above=finished", "search-modifier-unknown", "':above'"),
         (r"status=a\|b", "search-value-invalid", "'|'"),
         ("status=", "search-value-invalid", "empty"),
         ("status=a,,b", "search-value-invalid", "empty"),
