@@ -40,7 +40,8 @@ class Sort:
 class Query:
     """What a search asks of the store, free of HTTP: clauses are joined by AND, values inside one by OR.
 
-    `after` is the last row of the page before: the sort values in order, then source number and key.
+    `after` is the last row of the page before: the sort values in order, then source number and key. `total` asks
+    how many match in all, whatever page is asked for.
     """
 
     resource_type: str
@@ -48,6 +49,7 @@ class Query:
     sort: tuple[Sort, ...] = ()
     count: int = 50
     after: tuple[Any, ...] = ()
+    total: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +63,11 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of matches and whether more follow."""
+    """A page of matches, whether more follow, and how many there are in all where that was asked."""
 
     matches: Sequence[Found]
     more: bool
+    total: int | None = None
 
 
 class RecordStore(Protocol):

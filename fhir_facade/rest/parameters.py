@@ -29,6 +29,7 @@ COUNT_DEFAULT = 50
 COUNT_LIMIT = 1000
 CLAUSE_LIMIT = 50
 VALUE_LIMIT = 500
+TOTALS = ("none", "estimate", "accurate")
 ESCAPED = ",|$\\"
 RESULT_PARAMETERS: Mapping[str, tuple[str, str, str]] = {  # name → type, example, meaning
     "_count": (
@@ -40,6 +41,11 @@ RESULT_PARAMETERS: Mapping[str, tuple[str, str, str]] = {  # name → type, exam
         "string",
         "_id",
         "Search parameters to sort by, separated by commas; '-' before one turns it round.",
+    ),
+    "_total": (
+        "code",
+        "accurate",
+        "accurate or estimate: Bundle.total is the number of all matches, exact in both; none (default): no total.",
     ),
     "_format": ("string", "json", "The format, instead of the Accept header; only JSON is given."),
     "_pretty": ("boolean", "true", "Indent the answer for people."),
@@ -56,6 +62,7 @@ class Asked:
     sort: tuple[Sort, ...] = ()
     count: int = COUNT_DEFAULT
     indented: bool = False
+    total: bool = False
     page: str = ""
     applied: Pairs = field(default_factory=list)
     general: Pairs = field(default_factory=list)
@@ -94,6 +101,11 @@ def _result_parameter(asked: Asked, search: SearchPlan, resource_type: str, name
         asked.applied.append((name, str(asked.count)))
     elif name == "_sort":
         asked.sort = tuple(_sort(search, resource_type, value))
+        asked.applied.append((name, value))
+    elif name == "_total":
+        if value not in TOTALS:
+            raise Refused(bad_value("_total", "code", f"none of {', '.join(TOTALS)}", "_total=accurate"))
+        asked.total = value != "none"
         asked.applied.append((name, value))
     elif name == "_page":
         asked.page = value

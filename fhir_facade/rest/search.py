@@ -34,16 +34,18 @@ def search_type(services: Services, request: Request) -> Answer:
     """Answer the Bundle of one page of matches."""
     is_lenient = lenient(request.headers.get(b"prefer", b""))
     asked, hidden, start = _asked(services, request, is_lenient)
-    query = Query(request.type, tuple(asked.clauses), asked.sort, max(asked.count, 1), start)
+    # https://hl7.org/fhir/R4/search.html#count: with _count=0 only the number is asked for
+    total = asked.total or asked.count == 0
+    query = Query(request.type, tuple(asked.clauses), asked.sort, max(asked.count, 1), start, total)
     page = services.store.find(query, services.mapping_set.search)
     if asked.count == 0:
-        page = Page((), more=False)
+        page = Page((), more=False, total=page.total)
     issues = list(asked.ignored)
     entries = _entries(services, request.type, page.matches, issues)
     links = _links(services, request.type, asked, hidden, start, page)
     if issues:
         entries.append(_outcome_entry(issues, links["self"], language(request.headers.get(b"accept-language", b""))))
-    body = _bundle(links, entries)
+    body = _bundle(links, entries, page.total)
     headers = [LENIENT_APPLIED] if is_lenient else []
     return Answer(200, pretty(body) if asked.indented else body, *headers)
 
@@ -155,8 +157,9 @@ def _outcome_entry(issues: list[Issue], self_link: str, tongue: str) -> bytes:
     return orjson.dumps(entry)
 
 
-def _bundle(links: dict[str, str], entries: list[bytes]) -> bytes:
+def _bundle(links: dict[str, str], entries: list[bytes], total: int | None) -> bytes:
     """Join the parts; an empty list is left out, as FHIR wants."""
     link = orjson.dumps([{"relation": relation, "url": url} for relation, url in links.items()])
-    head = b'{"resourceType":"Bundle","type":"searchset","link":' + link
+    counted = b"" if total is None else b'"total":%d,' % total
+    head = b'{"resourceType":"Bundle","type":"searchset",' + counted + b'"link":' + link
     return head + b',"entry":[' + b",".join(entries) + b"]}" if entries else head + b"}"

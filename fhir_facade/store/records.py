@@ -139,7 +139,17 @@ class SqliteStore:
             _put_in_order(rows, [key.descending for key in query.sort])
             page = rows[: query.count]
             matches = self._matches(connection, sources, page)
-        return Page(matches, more=len(rows) > query.count)
+            total = self._total(connection, query, search) if query.total else None
+        return Page(matches, len(rows) > query.count, total)
+
+    def _total(self, connection: sqlite3.Connection, query: Query, search: SearchPlan) -> int:
+        """How many records match; no record is of two sources."""
+        found = 0
+        for source in search.sources(query.resource_type):
+            table = self.tables[source.kind.name]
+            counted = select(func.count()).select_from(table).where(search.where(source, query.clauses, self.tables))
+            found += connection.execute(*self._compiled(counted)).fetchone()[0]
+        return found
 
     def _select(self, query: Query, search: SearchPlan, number: int, source: SourceRef) -> Select[Any]:
         """The order values and keys of a source's matches on the page, and of one more."""

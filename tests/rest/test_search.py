@@ -131,7 +131,7 @@ def test_a_count_above_the_limit_is_cut_and_the_self_link_says_so(ask: Ask) -> N
     ("query", "code", "words"),
     [
         ("statsu=finished", "search-parameter-unknown", "did you mean 'status'?"),
-        ("_total=accurate", "search-parameter-unknown", "_count"),
+        ("_contained=true", "search-parameter-unknown", "_count"),
         ("_include=Encounter:subject", "search-parameter-unknown", ""),
         ("subject:Patient.name=x", "search-modifier-unknown", ""),
         ("patient.name=x", "search-parameter-unknown", ""),
@@ -211,3 +211,33 @@ def test_sorted_pages_are_in_order_and_complete(ask: Ask, ids: list[str]) -> Non
     starts = [entry["resource"]["period"]["start"] for page in pages for entry in page["entry"]]
     assert starts == sorted(starts, reverse=True) or len({start[-6:] for start in starts}) > 1
     assert sorted(each for page in pages for each in found(page)) == sorted(ids)
+
+
+def counted(ask: Ask, path: str) -> tuple[int | None, int]:
+    """What a Bundle says its total is, and how many matches its pages hold together."""
+    bundle = ask("GET", path).json()
+    total, held = bundle.get("total"), 0
+    while True:
+        held += sum(each["search"]["mode"] == "match" for each in bundle.get("entry", []))
+        following = [each["url"] for each in bundle["link"] if each["relation"] == "next"]
+        if not following:
+            return total, held
+        bundle = ask("GET", following[0]).json()
+        assert bundle.get("total") == total
+
+
+@pytest.mark.parametrize("path", ["Encounter?", "Encounter?class=AMB&", "Condition?", "Observation?code:missing=true&"])
+def test_the_total_is_the_number_of_all_matches_on_every_page(ask: Ask, path: str) -> None:
+    for word in ("accurate", "estimate"):
+        total, held = counted(ask, f"/fhir/{path}_total={word}&_count=7")
+        assert total == held
+    assert counted(ask, f"/fhir/{path}_count=7")[0] is None
+    assert counted(ask, f"/fhir/{path}_total=none&_count=7")[0] is None
+    only = ask("GET", f"/fhir/{path}_count=0").json()
+    assert only["total"] == held and "entry" not in only
+
+
+def test_a_total_of_another_kind_is_refused(ask: Ask) -> None:
+    answer = ask("GET", "/fhir/Encounter?_total=exact")
+    assert answer.status_code == 400
+    assert "none, estimate, accurate" in answer.text
