@@ -8,7 +8,7 @@ https://hl7.org/fhir/R4/terminologies.html#strength
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import date
 from functools import lru_cache
 from typing import Any, Literal
@@ -117,9 +117,9 @@ def codes_of(value: Any) -> Iterator[tuple[str | None, str]]:
     Wrong JSON kinds are left out."""
     if isinstance(value, str):
         yield None, value
-    elif isinstance(value, Mapping):
+    elif isinstance(value, dict):
         held = value.get("coding", [value])
         for each in held if isinstance(held, list) else ():
-            if isinstance(each, Mapping) and isinstance(each.get("code"), str):
+            if isinstance(each, dict) and isinstance(each.get("code"), str):
                 system = each.get("system")
                 yield system if isinstance(system, str) else "", each["code"]

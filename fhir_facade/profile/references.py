@@ -144,7 +144,7 @@ def _path_below(value: Mapping[str, Any], path: str) -> str:
 
 def type_of(resource: Any) -> str:
     """The resourceType of a resource, "" when it has none."""
-    said = resource.get("resourceType") if isinstance(resource, Mapping) else None
+    said = resource.get("resourceType") if isinstance(resource, dict) else None
     return said if isinstance(said, str) else ""
 
 

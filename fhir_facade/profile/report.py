@@ -337,5 +337,5 @@ def demanded(node: Node) -> tuple[Node, ...]:
 def declared(resource: Mapping[str, Any]) -> list[str]:
     """The profiles that a resource says it keeps to."""
     meta = resource.get("meta")
-    listed_ = meta.get("profile") if isinstance(meta, Mapping) else None
+    listed_ = meta.get("profile") if isinstance(meta, dict) else None
     return [each for each in listed_ if isinstance(each, str)] if isinstance(listed_, list) else []

@@ -8,6 +8,7 @@ beyond, the walker judges that part. So a client's invented keys cost what the w
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -32,6 +33,8 @@ SIGHTINGS_KEPT = 64
 URLS_KEPT = 512
 CHOSEN_KEPT = 1024
 MOST_KEYS = 64
+PAIRS_KEPT = 2048
+LONGEST_PAIR = 64
 
 LEVELS_OF_TURN = 8
 """Between two places where the types of R4 come round to themselves there are fewer levels than this; so the turns
@@ -203,7 +206,8 @@ class FastPhase:
         """Whether a resource is surely right, by the profiles that are named and those that it declares."""
         if not self.is_able or type(resource) is not dict:
             return False
-        context = Context(Frame(resource, resource, contained_of(resource)))
+        contained = contained_of(resource) if "contained" in resource else {}
+        context = Context(Frame(resource, resource, contained))
         try:
             return self.resource(resource, context, profiles)
         except (Unsure, RecursionError):
@@ -244,7 +248,24 @@ class FastPhase:
             return None
         base = self.schema.node(name)
         nodes = [node for node in found if node is not None] or ([base] if base else [])
-        return tuple(self.shapes(node) for node in nodes)
+        return tuple(self.shapes(node) for node in self._joined(name, nodes))
+
+    def _joined(self, name: str, nodes: Sequence[Node]) -> list[Node]:
+        """Nodes that demand what these do together: one where that can be said in one pass.
+
+        A profile that another rests on is judged with it. Profiles that add to what they share become one node, unless
+        two of them bring slices: those may call different slices by one name.
+        """
+        of = {node: {view.definition for view in node.views} for node in nodes}
+        left = [node for node in of if not any(of[node] < of[other] for other in of)]
+        shared = set.intersection(*(of[node] for node in left)) if left else set()
+        added = [[view for view in node.views if view.definition not in shared] for node in left]
+        slicing = [any(":" in id for view in views for id in view.definition.rows) for views in added]
+        if len(left) < 2 or sum(slicing) > 1:
+            return left
+        first = [view for view in left[0].views if view.definition in shared]
+        missing = tuple(lost for node in left for lost in node.missing)
+        return [self.schema.make(name, (*first, *itertools.chain(*added)), (name,), missing=missing)]
 
     def shapes(self, node: Node) -> Shapes:
         """The functions of a node."""
@@ -334,11 +355,19 @@ class FastPhase:
         """Whether a coded value has no code that a required binding surely lacks."""
         needs_code = node.type in ("Coding", "CodeableConcept")
         answer = self.bindings.answer
+        accepted: set[tuple[Any, Any]] = set()  # pairs that were in before; a client's own are few, for they are in
 
         def judge(value: Any) -> bool:
+            if type(value) is dict:
+                for each in value.get("coding") or (value,):
+                    if (each.get("system"), each.get("code")) in accepted:
+                        return True
             found = False
             for system, code in codes_of(value):
-                if answer(value_set, system, code) != "out":
+                said = answer(value_set, system, code)
+                if said != "out":
+                    if said == "in" and len(accepted) < PAIRS_KEPT and len(code) < LONGEST_PAIR:
+                        accepted.add((system or None, code))
                     return True
                 found = True
             return not found and not needs_code

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from fhir_facade.emit import Source
 from fhir_facade.profile.schema import Node
 from fhir_facade.profile.slicing import Criterion, criteria
 
@@ -35,3 +38,57 @@ def plain_test(criterion: Criterion, part: Node, variable: str) -> str:
     if step.kind != "child" or child is None or child.many or child.kind != "primitive":
         return ""
     return f"{variable}.get({step.name!r}) == {criterion.value!r}"
+
+
+def pattern_test(pattern: Any, variable: str, source: Source) -> str:
+    """A pattern as a condition over a local variable of any JSON value; "" when it holds more than texts."""
+    if type(pattern) is str:
+        return f"{variable} == {source.bind('text', pattern)}"
+    if type(pattern) is dict:
+        parts = [f"type({variable}) is dict"]
+        for key, wanted in pattern.items():
+            held = source.fresh("p")
+            below = pattern_test(wanted, held, source)
+            if not below:
+                return ""
+            parts += [f"({held} := {variable}.get({key!r})) is not None", below]
+        return " and ".join(parts)
+    if type(pattern) is list and len(pattern) == 1 and type(pattern[0]) is dict:
+        wanted = pattern[0]
+        if all(type(each) is str for each in wanted.values()):
+            item = source.fresh("i")
+            tests = [f"{item}.get({key!r}) == {source.bind('text', each)}" for key, each in wanted.items()]
+            met = " and ".join([f"type({item}) is dict", *tests])
+            return f"type({variable}) is list and any({met} for {item} in {variable})"
+    return ""
+
+
+def patterned(criterion: Criterion, part: Node, variable: str, source: Source) -> str:
+    """A criterion that is a pattern of the item itself, or of one element of it; "" for any other."""
+    if len(criterion.steps) == 2 and criterion.kind in ("fixed", "pattern") and type(criterion.value) is str:
+        return _in_some_item(criterion, part, variable, source)
+    if criterion.kind != "pattern" or len(criterion.steps) > 1:
+        return ""
+    if not criterion.steps:
+        return pattern_test(criterion.value, variable, source)
+    step = criterion.steps[0]
+    child = part.children.get(step.name)
+    if step.kind != "child" or child is None or child.many:
+        return ""
+    held = source.fresh("p")
+    below = pattern_test(criterion.value, held, source)
+    return f"({held} := {variable}.get({step.name!r})) is not None and {below}" if below else ""
+
+
+def _in_some_item(criterion: Criterion, part: Node, variable: str, source: Source) -> str:
+    """A text under one key of any item of a list: the system of a coding."""
+    first, second = criterion.steps
+    held = part.children.get(first.name)
+    child = held.children.get(second.name) if held is not None and held.kind == "complex" else None
+    if first.kind != "child" or second.kind != "child" or held is None or not held.many:
+        return ""
+    if child is None or child.many or child.kind != "primitive":
+        return ""
+    items, item, text = source.fresh("p"), source.fresh("i"), source.bind("text", criterion.value)
+    met = f"type({item}) is dict and {item}.get({second.name!r}) == {text}"
+    return f"type({items} := {variable}.get({first.name!r})) is list and any({met} for {item} in {items})"

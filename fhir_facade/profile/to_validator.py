@@ -19,7 +19,7 @@ from fhir_facade.profile.references import refers_to
 from fhir_facade.profile.report import demanded
 from fhir_facade.profile.report_rules import CODED, JUDGED_ELSEWHERE
 from fhir_facade.profile.schema import Member, Node
-from fhir_facade.profile.slice_tests import is_simple, is_url, plain_test
+from fhir_facade.profile.slice_tests import is_simple, is_url, pattern_test, patterned, plain_test
 from fhir_facade.profile.slicing import criteria
 from fhir_facade.profile.to_condition import holds
 
@@ -218,7 +218,9 @@ class _Shape:
             self.fail_unless(f"({part.min} <= {name}{most})")
 
     def _is_of(self, part: Node, variable: str) -> str:
-        plain = [plain_test(each, part, variable) for each in criteria(part)]
+        plain = [
+            plain_test(each, part, variable) or patterned(each, part, variable, self.source) for each in criteria(part)
+        ]
         if all(plain):
             return " and ".join(each for each in plain if each)
         return f"{self.bind('is_of', self.phase.slice_test(part))}({variable}, c)"
@@ -298,7 +300,10 @@ class _Shape:
         if node.fixed is not None:
             self._fixed(node, variable)
         if node.pattern is not None:
-            self.fail_unless(f"{self.bind('fits', fits)}({variable}, {self.bind('pattern', node.pattern.value)})")
+            pattern = node.pattern.value
+            test = pattern_test(pattern, variable, self.source) if pattern else ""
+            call = f"{self.bind('fits', fits)}({variable}, {self.bind('pattern', pattern)})"
+            self.fail_unless(f"({test or call})")
         self._binding(node, variable)
         if len(node.profiles) > 1:
             raise Never
