@@ -7,6 +7,7 @@ engine gives the same answer sooner. Letters, digits and blanks of classes such 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 
 import re2
@@ -28,7 +29,10 @@ _OPEN_END = re.compile(r"[*+]|\{\d*,\d*\}")
 class Pattern:
     """One pattern, in one engine or both."""
 
-    __slots__ = ("_linear", "_quick", "text")
+    __slots__ = ("_linear", "_quick", "search", "text")
+
+    search: Callable[[str], re.Match[str] | None] | None
+    """Python's own search, for texts that are short and end with no line break; None where it could take long."""
 
     def __init__(self, text: str) -> None:
         """FhirPathError when the pattern is not understood."""
@@ -40,6 +44,7 @@ class Pattern:
         except re2.error as error:
             raise FhirPathError(f"the pattern is not understood: {_told(error)}") from None
         self._quick = _quick(text)
+        self.search = self._quick.search if self._quick else None
 
     def is_found(self, held: str) -> bool:
         """Whether some part of a text matches; FhirPathError when the text is too long."""

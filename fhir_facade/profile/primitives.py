@@ -195,6 +195,13 @@ def is_good_string(value: Any) -> bool:
 
 
 def is_good_date(value: Any) -> bool:
+    """A whole date by the standard library, any other by the judge."""
+    try:
+        if len(value) == 10 and value[4::3] == "--":
+            date.fromisoformat(value)
+            return True
+    except (TypeError, ValueError):
+        pass
     return _date(value) is None
 
 
@@ -204,9 +211,23 @@ def is_good_date_time(value: Any) -> bool:
         if len(value) == 25 and value[4::3] == "--T::+:":
             datetime.fromisoformat(value)
             return bool(value[11:13] != "24" and value[20:] <= "14:00" and value[23] < "6")
+        if len(value) == 10 and value[4::3] == "--":
+            date.fromisoformat(value)
+            return True
     except (TypeError, ValueError):
         pass
     return _date_time(value) is None
+
+
+def is_good_instant(value: Any) -> bool:
+    """An instant in UTC to the millisecond by the standard library, any other by the judge."""
+    try:
+        if len(value) == 24 and value[4:20:3] == "--T::." and value[23] == "Z":
+            datetime.fromisoformat(value)
+            return bool(value[11:13] != "24")
+    except (TypeError, ValueError):
+        pass
+    return _instant(value) is None
 
 
 def inline(type_name: str, variable: str, source: Source) -> str:
@@ -227,4 +248,6 @@ def inline(type_name: str, variable: str, source: Source) -> str:
         return f"{source.bind('is_good_date_time', is_good_date_time)}({variable})"
     if type_name == "date":
         return f"{source.bind('is_good_date', is_good_date)}({variable})"
+    if type_name == "instant":
+        return f"{source.bind('is_good_instant', is_good_instant)}({variable})"
     return f"({source.bind(f'check_{type_name}', CHECKS.get(type_name, _string))}({variable}) is None)"

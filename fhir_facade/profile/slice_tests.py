@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from fhir_facade.emit import Source
@@ -40,6 +41,21 @@ def plain_test(criterion: Criterion, part: Node, variable: str) -> str:
     return f"{variable}.get({step.name!r}) == {criterion.value!r}"
 
 
+def by_item_text(parts: Sequence[Node]) -> tuple[str, str, dict[str, int]] | None:
+    """Slices that are told apart by one text in some item of a list, as by the system of a coding.
+
+    The key of the list, the key in its items, and the place of the slice for each text; None for any others.
+    """
+    keys, places = set(), dict[str, int]()
+    for place, part in enumerate(parts):
+        told = criteria(part)
+        if len(told) != 1 or not is_text_of_item(told[0], part):
+            return None
+        keys.add((told[0].steps[0].name, told[0].steps[1].name))
+        places.setdefault(told[0].value, place)
+    return (*keys.pop(), places) if len(keys) == 1 else None
+
+
 def pattern_test(pattern: Any, variable: str, source: Source) -> str:
     """A pattern as a condition over a local variable of any JSON value; "" when it holds more than texts."""
     if type(pattern) is str:
@@ -65,8 +81,11 @@ def pattern_test(pattern: Any, variable: str, source: Source) -> str:
 
 def patterned(criterion: Criterion, part: Node, variable: str, source: Source) -> str:
     """A criterion that is a pattern of the item itself, or of one element of it; "" for any other."""
-    if len(criterion.steps) == 2 and criterion.kind in ("fixed", "pattern") and type(criterion.value) is str:
-        return _in_some_item(criterion, part, variable, source)
+    if is_text_of_item(criterion, part):
+        first, second = criterion.steps
+        items, item, text = source.fresh("p"), source.fresh("i"), source.bind("text", criterion.value)
+        met = f"type({item}) is dict and {item}.get({second.name!r}) == {text}"
+        return f"type({items} := {variable}.get({first.name!r})) is list and any({met} for {item} in {items})"
     if criterion.kind != "pattern" or len(criterion.steps) > 1:
         return ""
     if not criterion.steps:
@@ -80,15 +99,13 @@ def patterned(criterion: Criterion, part: Node, variable: str, source: Source) -
     return f"({held} := {variable}.get({step.name!r})) is not None and {below}" if below else ""
 
 
-def _in_some_item(criterion: Criterion, part: Node, variable: str, source: Source) -> str:
-    """A text under one key of any item of a list: the system of a coding."""
+def is_text_of_item(criterion: Criterion, part: Node) -> bool:
+    """Whether a criterion is a text under one key of any item of a list: the system of a coding."""
+    if len(criterion.steps) != 2 or criterion.kind not in ("fixed", "pattern") or type(criterion.value) is not str:
+        return False
     first, second = criterion.steps
     held = part.children.get(first.name)
     child = held.children.get(second.name) if held is not None and held.kind == "complex" else None
     if first.kind != "child" or second.kind != "child" or held is None or not held.many:
-        return ""
-    if child is None or child.many or child.kind != "primitive":
-        return ""
-    items, item, text = source.fresh("p"), source.fresh("i"), source.bind("text", criterion.value)
-    met = f"type({item}) is dict and {item}.get({second.name!r}) == {text}"
-    return f"type({items} := {variable}.get({first.name!r})) is list and any({met} for {item} in {items})"
+        return False
+    return child is not None and not child.many and child.kind == "primitive"

@@ -43,7 +43,7 @@ from fhir_facade.profile.fhirpath_syntax import (
     parse,
 )
 from fhir_facade.profile.fhirpath_values import SYSTEM
-from fhir_facade.profile.patterns import LONGEST_MATCHED, pattern
+from fhir_facade.profile.patterns import LONGEST_MATCHED, LONGEST_QUICK, pattern
 from fhir_facade.profile.schema import Node
 
 MOST_TYPES = 12
@@ -381,10 +381,14 @@ class _Writer:
 
     def _matches(self, tree: Expression | None, text: str, scope: Scope) -> Condition:
         """The evaluator says what becomes of a text that is too long to be matched."""
-        is_found = f"{self.source.bind('is_found', pattern(text).is_found)}({{0}})"
+        asked = pattern(text)
+        is_found = f"{self.source.bind('is_found', asked.is_found)}({{0}})"
+        if asked.search is not None:
+            found = f"{self.source.bind('search', asked.search)}({{0}}) is not None"
+            is_found = f"({found} if len({{0}}) <= {LONGEST_QUICK} and {{0}}[-1:] != '\\n' else {is_found})"
         short = f"len({{0}}) <= {LONGEST_MATCHED} and"
-        found = self._of_text(tree, f"{short} {is_found}", f"{short} not {is_found}", scope)
-        return found if found == NOTHING else found._replace(whole_true=False, whole_false=False)
+        told = self._of_text(tree, f"{short} {is_found}", f"{short} not {is_found}", scope)
+        return told if told == NOTHING else told._replace(whole_true=False, whole_false=False)
 
     def _starts(self, tree: Expression | None, start: str, scope: Scope) -> Condition:
         bound = self.source.bind("start", start)

@@ -19,7 +19,7 @@ from fhir_facade.profile.references import refers_to
 from fhir_facade.profile.report import demanded
 from fhir_facade.profile.report_rules import CODED, JUDGED_ELSEWHERE
 from fhir_facade.profile.schema import Member, Node
-from fhir_facade.profile.slice_tests import is_simple, is_url, pattern_test, patterned, plain_test
+from fhir_facade.profile.slice_tests import by_item_text, is_simple, is_url, pattern_test, patterned, plain_test
 from fhir_facade.profile.slicing import criteria
 from fhir_facade.profile.to_condition import holds
 
@@ -198,9 +198,9 @@ class _Shape:
             source.line(f"{name} = 0")
         with source.block(f"for {each} in {held}:"):
             self.fail_unless(f"type({each}) is dict")
-            word = "if"
+            word, number = "if", self._number(child, each)
             for place, part in enumerate(child.slices):
-                with source.block(f"{word} {self._is_of(part, each)}:"):
+                with source.block(f"{word} {f'{number} == {place}' if number else self._is_of(part, each)}:"):
                     if place in counts:
                         source.line(f"{counts[place]} += 1")
                     self._value(part, each)
@@ -216,6 +216,24 @@ class _Shape:
             part = child.slices[place]
             most = f" <= {part.max}" if part.max is not None else ""
             self.fail_unless(f"({part.min} <= {name}{most})")
+
+    def _number(self, child: Node, variable: str) -> str:
+        """The place of the first slice that an item is of, in a local variable; "" where that takes other tests."""
+        told = by_item_text(child.slices)
+        if told is None:
+            return ""
+        source, (many, key, places) = self.source, told
+        number, items, item, text = (source.fresh(letter) for letter in "kpis")
+        found, table = source.fresh("n"), source.bind("places", places)
+        source.line(f"{number} = {len(child.slices)}")
+        with (
+            source.block(f"if type({items} := {variable}.get({many!r})) is list:"),
+            source.block(f"for {item} in {items}:"),
+        ):
+            is_text = f"type({item}) is dict and type({text} := {item}.get({key!r})) is str"
+            with source.block(f"if {is_text} and ({found} := {table}.get({text}, {number})) < {number}:"):
+                source.line(f"{number} = {found}")
+        return number
 
     def _is_of(self, part: Node, variable: str) -> str:
         plain = [
