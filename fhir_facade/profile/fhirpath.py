@@ -43,6 +43,7 @@ from fhir_facade.profile.fhirpath_values import (
     number,
     quantity_of,
     string,
+    text,
     text_of,
 )
 
@@ -94,7 +95,12 @@ def evaluate(expression: Expression | str, value: Any, type_path: str, environme
     """The items that an expression gives for a value, which R4 knows at `type_path` (Period, Encounter.location)."""
     tree = parse(expression) if isinstance(expression, str) else expression
     focus = [value if isinstance(value, Item) else item_of(value, type_path)]
-    return Evaluator(environment, focus).run(tree, focus, Scope(focus))
+    try:
+        return Evaluator(environment, focus).run(tree, focus, Scope(focus))
+    except RecursionError:  # a value that is nested deeper than any that is read from JSON
+        raise StepsExceeded from None
+    except ArithmeticError:  # a number of more digits than any text of JSON gives
+        raise FhirPathError("a number is too large") from None
 
 
 def truth(items: Items) -> bool | None:
@@ -140,8 +146,10 @@ class Evaluator:
                 return []
             case Index():
                 base, index = self.run(tree.base, focus, scope), self.run(tree.index, focus, scope)
-                place = number(index[0]) if len(index) == 1 else None
-                return [base[int(place)]] if place is not None and 0 <= place < len(base) else []
+                place = self.single(index).value if index else None
+                if place is not None and (isinstance(place, bool) or not isinstance(place, int)):
+                    raise FhirPathError("an index is a whole number")
+                return [base[place]] if place is not None and 0 <= place < len(base) else []
             case Unary():
                 return self._unary(tree, focus, scope)
             case Binary():
@@ -170,7 +178,9 @@ class Evaluator:
         if not function.least <= len(tree.arguments) <= function.most:
             raise FhirPathError(f"{tree.name}() does not take {len(tree.arguments)} arguments", tree.at)
         held = focus if tree.base is None else self.run(tree.base, focus, scope)
-        return function.apply(self, held, tree.arguments, scope)
+        found = function.apply(self, held, tree.arguments, scope)
+        self.count(len(found) // 10)
+        return found
 
     def _constant(self, tree: Constant) -> Item:
         kind, value, unit = tree.literal
@@ -240,7 +250,7 @@ class Evaluator:
             return [boolean(any(equal(self.single(one, tree), each) is True for each in many))]
         if operator == "&":
             parts = [text_of(self.single(each, tree)) or "" if each else "" for each in (left, right)]
-            return [string("".join(parts))]
+            return [text("".join(parts))]
         if not left or not right:
             return []
         first, second = self.single(left, tree), self.single(right, tree)

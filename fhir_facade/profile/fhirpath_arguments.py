@@ -50,6 +50,11 @@ def text_argument(ev: Evaluator, tree: Expression, scope: Scope) -> str | None:
 
 def of_texts(function: Callable[..., Items], needed: int = 1) -> Apply:
     """A function of one text and of texts; [] when any of them is missing."""
+    return of_counted(lambda _, held, *given: function(held, *given), needed)
+
+
+def of_counted(function: Callable[..., Items], needed: int = 1) -> Apply:
+    """The same for a function that counts its steps itself, and so takes the evaluator first."""
 
     def apply(ev: Evaluator, focus: Items, arguments: Arguments, scope: Scope) -> Items:
         if not focus:
@@ -59,6 +64,6 @@ def of_texts(function: Callable[..., Items], needed: int = 1) -> Apply:
         if held is None or None in given[:needed]:
             return []
         ev.count(len(held) // 100)
-        return function(held, *given)
+        return function(ev, held, *given)
 
     return apply

@@ -27,7 +27,9 @@ def shifted(item: Item, amount: Quantity, at: int = 0) -> list[Item]:
     """A date, dateTime or time moved; what is finer than the value says is rounded down. [] beyond all years."""
     unit = CALENDAR.get(amount.unit, amount.unit)
     if unit not in SHORTEST or (amount.unit in ("a", "mo") and amount.unit not in CALENDAR):
-        raise FhirPathError(f"'{amount.unit}' is no unit of time", at)
+        raise FhirPathError(f"'{amount.unit}' is no unit of time that a date is moved by", at)
+    if unit not in ("s", "ms"):
+        amount = Quantity(Decimal(int(amount.value)), amount.unit)
     said = moment(item.value)
     if said is None:
         return []

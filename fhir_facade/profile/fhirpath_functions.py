@@ -16,6 +16,7 @@ from fhir_facade.profile.fhirpath_arguments import (
     Function,
     argument,
     each_item,
+    of_counted,
     of_one,
     of_texts,
     text_argument,
@@ -23,6 +24,7 @@ from fhir_facade.profile.fhirpath_arguments import (
 from fhir_facade.profile.fhirpath_scalars import (
     absolute,
     converts,
+    converts_to_quantity,
     join,
     log,
     matches,
@@ -31,9 +33,12 @@ from fhir_facade.profile.fhirpath_scalars import (
     power,
     real,
     replace_matches,
+    replaced,
     rounded,
+    split,
     substring,
     to_boolean,
+    to_chars,
     to_decimal,
     to_integer,
     to_moment,
@@ -116,9 +121,9 @@ def _repeat(ev: Evaluator, focus: Items, arguments: Arguments, scope: Scope) -> 
     waiting = focus
     while waiting:
         found = [each for _, items in each_item(ev, waiting, arguments[0], scope) for each in items]
-        waiting = [item for item in found if not any(equal(item, each) is True for each in kept)]
         ev.count(len(found) * (len(kept) + 1))
-        kept += ev.distinct(waiting)
+        waiting = ev.distinct([item for item in found if not any(equal(item, each) is True for each in kept)])
+        kept += waiting
     return kept
 
 
@@ -226,7 +231,7 @@ def _extension(ev: Evaluator, focus: Items, arguments: Arguments, scope: Scope) 
         listed = held.get("extension")
         for each in listed if isinstance(listed, list) else ():
             ev.count()
-            if isinstance(each, dict) and each.get("url") == url:
+            if url and isinstance(each, dict) and each.get("url") == url:
                 found.append(Item(each, "Extension", "Extension"))
     return found
 
@@ -329,7 +334,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "toDate": Function(0, 0, of_one(to_moment("Date"))),
     "toDateTime": Function(0, 0, of_one(to_moment("DateTime"))),
     "toTime": Function(0, 0, of_one(to_moment("Time"))),
-    "toQuantity": Function(0, 1, of_one(to_quantity)),
+    "toQuantity": Function(0, 1, to_quantity),
     "convertsToBoolean": Function(0, 0, converts(to_boolean)),
     "convertsToInteger": Function(0, 0, converts(to_integer)),
     "convertsToDecimal": Function(0, 0, converts(to_decimal)),
@@ -337,21 +342,21 @@ FUNCTIONS: Mapping[str, Function] = {
     "convertsToDate": Function(0, 0, converts(to_moment("Date"))),
     "convertsToDateTime": Function(0, 0, converts(to_moment("DateTime"))),
     "convertsToTime": Function(0, 0, converts(to_moment("Time"))),
-    "convertsToQuantity": Function(0, 1, converts(to_quantity)),
+    "convertsToQuantity": Function(0, 1, converts_to_quantity),
     "startsWith": Function(1, 1, of_texts(lambda held, other: [boolean(held.startswith(other))])),
     "endsWith": Function(1, 1, of_texts(lambda held, other: [boolean(held.endswith(other))])),
     "contains": Function(1, 1, of_texts(lambda held, other: [boolean(other in held)])),
     "indexOf": Function(1, 1, of_texts(lambda held, other: [integer(held.find(other))])),
-    "matches": Function(1, 1, of_texts(matches)),
-    "matchesFull": Function(1, 1, of_texts(matches_full)),
-    "replace": Function(2, 2, of_texts(lambda held, old, new: [string(held.replace(old, new))], 2)),
-    "replaceMatches": Function(2, 2, of_texts(replace_matches, 2)),
+    "matches": Function(1, 1, of_counted(matches)),
+    "matchesFull": Function(1, 1, of_counted(matches_full)),
+    "replace": Function(2, 2, of_counted(replaced, 2)),
+    "replaceMatches": Function(2, 2, of_counted(replace_matches, 2)),
     "upper": Function(0, 0, of_texts(lambda held: [string(held.upper())], 0)),
     "lower": Function(0, 0, of_texts(lambda held: [string(held.lower())], 0)),
     "trim": Function(0, 0, of_texts(lambda held: [string(held.strip())], 0)),
     "length": Function(0, 0, of_texts(lambda held: [integer(len(held))], 0)),
-    "toChars": Function(0, 0, of_texts(lambda held: [string(each) for each in held[:10_000]], 0)),
-    "split": Function(1, 1, of_texts(lambda held, by: [string(each) for each in held.split(by)] if by else [])),
+    "toChars": Function(0, 0, of_counted(to_chars, 0)),
+    "split": Function(1, 1, of_counted(split)),
     "substring": Function(1, 2, substring),
     "join": Function(0, 1, join),
     "abs": Function(0, 0, of_one(absolute)),

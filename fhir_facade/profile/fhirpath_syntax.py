@@ -15,6 +15,7 @@ from typing import NamedTuple, NoReturn
 LONGEST = 20_000
 DEEPEST = 150
 PARSED_KEPT = 4096
+MOST_DIGITS = 100
 
 UNITS = (
     "year years month months week weeks day days hour hours minute minutes second seconds millisecond milliseconds"
@@ -115,8 +116,9 @@ class Token(NamedTuple):
 _TOKENS = re.compile(
     r"""
     (?P<space>\s+|//[^\n]*|/\*.*?\*/)
+    |(?P<open>/\*)
     |(?P<date>@\d{4}(-\d\d(-\d\d)?)?(T(\d\d(:\d\d(:\d\d(\.\d+)?)?)?(Z|[+-]\d\d:\d\d)?)?)?|@T\d\d(:\d\d(:\d\d(\.\d+)?)?)?)
-    |(?P<number>\d+(\.\d+)?)
+    |(?P<number>[0-9]+(\.[0-9]+)?)
     |(?P<string>'(\\.|[^'\\])*')
     |(?P<quoted>`(\\.|[^`\\])*`)
     |(?P<variable>\$[a-z]+|%([A-Za-z_][A-Za-z0-9_-]*|`[^`]*`|'(\\.|[^'\\])*'|"[^"]*"))
@@ -163,12 +165,14 @@ def _depth(tree: Expression) -> int:
 
 def unescaped(text: str) -> str:
     """What a quoted text means."""
-    return re.sub(
+    plain = re.sub(
         r"\\(u[0-9a-fA-F]{4}|.)",
         lambda found: chr(int(found[1][1:], 16)) if len(found[1]) == 5 else _ESCAPES.get(found[1], found[1]),
         text,
         flags=re.DOTALL,
     )
+    # two escapes may be the halves of one letter; a half that stands alone is none
+    return plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _tokens(text: str) -> list[Token]:
@@ -176,7 +180,7 @@ def _tokens(text: str) -> list[Token]:
     place = 0
     while place < len(text):
         match = _TOKENS.match(text, place)
-        if match is None:
+        if match is None or match.lastgroup == "open":
             raise FhirPathError(f"'{text[place]}' is not understood", place)
         kind = match.lastgroup or ""
         if kind != "space":
@@ -304,6 +308,8 @@ class _Parser:
         return self.step(None)
 
     def number(self, text: str) -> Expression:
+        if len(text) > MOST_DIGITS:
+            raise FhirPathError("the number is too long", self.token.at)
         value = Decimal(text) if "." in text else int(text)
         token = self.token
         if token.kind == "string":
@@ -319,7 +325,8 @@ class _Parser:
         while True:
             if self.token.kind not in ("name", "quoted"):
                 self.fail("a type")
-            parts.append(self.token.text.strip("`"))
+            quoted = self.token.kind == "quoted"
+            parts.append(unescaped(self.token.text[1:-1]) if quoted else self.token.text)
             self.place += 1
             if not self.take("."):
                 return ".".join(parts)

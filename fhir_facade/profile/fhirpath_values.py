@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
+from math import isfinite
 from typing import Any, NamedTuple
 
 from fhir_facade.definitions import definitions
+from fhir_facade.profile.fhirpath_syntax import FhirPathError
 from fhir_facade.profile.matching import same
 
 SYSTEM: Mapping[str, str] = {
@@ -23,9 +25,19 @@ SYSTEM: Mapping[str, str] = {
 }  # fmt: skip
 """FHIR type → the System type that its items are used as; every other primitive is a String."""
 
-PARTS = re.compile(
-    r"(?:(\d{4})(?:-(\d\d)(?:-(\d\d))?)?)?(?:T?(\d\d)(?::(\d\d)(?::(\d\d)(\.\d+)?)?)?)?(Z|[+-]\d\d:\d\d)?", re.ASCII
+_CLOCK = r"(\d\d)(?::(\d\d)(?::(\d\d)(\.\d{1,100})?)?)?"
+_ZONE = r"(Z|[+-]\d\d:\d\d)?"
+MOMENTS = tuple(
+    re.compile(form, re.ASCII)
+    for form in (rf"(\d{{4}})-(\d\d)-(\d\d)T{_CLOCK}{_ZONE}", r"(\d{4})(?:-(\d\d)(?:-(\d\d))?)?T?()()()()()", _CLOCK)
 )
+"""A day with a clock, a day or a part of one, a clock."""
+
+LONGEST_TEXT = 1024 * 1024
+TOO_LONG = "the text would be too long"
+WIDE = Context(prec=1000, rounding=ROUND_HALF_UP)
+"""Decimal arithmetic that never runs out of digits for what JSON can say."""
+
 CALENDAR: Mapping[str, str] = {
     "year": "a", "years": "a", "month": "mo", "months": "mo", "week": "wk", "weeks": "wk", "day": "d", "days": "d",
     "hour": "h", "hours": "h", "minute": "min", "minutes": "min", "second": "s", "seconds": "s",
@@ -70,6 +82,13 @@ def integer(value: int) -> Item:
 
 def string(value: str) -> Item:
     return Item(value, "System.String")
+
+
+def text(value: str) -> Item:
+    """A text that was made; FhirPathError when it is longer than any that R4 knows."""
+    if len(value) > LONGEST_TEXT:
+        raise FhirPathError(TOO_LONG)
+    return string(value)
 
 
 def children(item: Item, name: str) -> Iterator[Item]:
@@ -123,13 +142,24 @@ def item_of(value: Any, path: str, twin: Mapping[str, Any] | None = None) -> Ite
         return Item(value, value["resourceType"], value["resourceType"])
     type_name = definitions().type_of(path) or ""
     if isinstance(value, dict):
-        return Item(value, type_name or "Element", path)
+        return Item(
+            value, "Element" if type_name in SYSTEM and type_name[0].islower() else type_name or "Element", path
+        )
     if isinstance(value, float):
-        value = Decimal(repr(value))
-    return Item(value, type_name or _guess(value), path, twin)
+        value = Decimal(repr(value)) if isfinite(value) else None
+    fits = value is None or isinstance(value, KINDS.get(SYSTEM.get(type_name, ""), str))
+    # a value of another JSON kind than its type's is used as what it is; True is no whole number
+    is_odd = not type_name or not fits or (isinstance(value, bool) and type_name != "boolean")
+    return Item(value, _guess(value) if is_odd else type_name, path, twin)
+
+
+KINDS: Mapping[str, Any] = {"Boolean": bool, "Integer": int, "Decimal": int | Decimal}
+"""System type → what its values are in Python; every other is text."""
 
 
 def _guess(value: Any) -> str:
+    if isinstance(value, list):
+        return "Element"
     if isinstance(value, bool):
         return "boolean"
     return "integer" if isinstance(value, int) else "decimal" if isinstance(value, Decimal) else "string"
@@ -140,8 +170,11 @@ def quantity_of(item: Item) -> Quantity | None:
     held = item.value
     if isinstance(held, Quantity):
         return held
-    if isinstance(held, dict) and isinstance(held.get("value"), int | float):
-        return Quantity(Decimal(repr(held["value"])), str(held.get("code") or held.get("unit") or "1"))
+    if isinstance(held, dict) and item.system == "Quantity":
+        value = held.get("value")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+            return None
+        return Quantity(Decimal(repr(value)), str(held.get("code") or held.get("unit") or "1"))
     if item.system in ("Integer", "Decimal"):
         return Quantity(Decimal(held), "1")
     return None
@@ -155,13 +188,16 @@ def number(item: Item) -> Decimal | int | None:
 
 def moment(text: Any) -> tuple[list[int | Decimal], str] | None:
     """The parts of a date or time that are said, and the zone; None for what is neither."""
-    found = PARTS.fullmatch(text) if isinstance(text, str) and text else None
+    if not isinstance(text, str):
+        return None
+    found = next(filter(None, (form.fullmatch(text) for form in MOMENTS)), None)
     if found is None:
         return None
-    parts: list[int | Decimal] = [int(each) for each in found.groups()[:6] if each is not None]
-    if found[7]:
-        parts[-1] += Decimal(f"0{found[7]}")
-    return parts, found[8] or ""
+    *said, fraction, zone = found.groups() if len(found.groups()) == 8 else (*found.groups(), "")
+    parts: list[int | Decimal] = [int(each) for each in said if each]
+    if fraction:
+        parts[-1] += Decimal(f"0{fraction}")
+    return parts, zone or ""
 
 
 def compare_moments(left: str, right: str) -> int | None:
@@ -195,6 +231,8 @@ def _utc(parts: list[int | Decimal], zone: str) -> list[int | Decimal]:
 
 def equal(left: Item, right: Item) -> bool | None:
     """`=` of two items; None when it cannot be said."""
+    if left.value is None or right.value is None:
+        return left.value is right.value and same(left.twin, right.twin)
     one, other = left.system, right.system
     if {one, other} <= {"Integer", "Decimal"} and one:
         return bool(left.value == right.value)
@@ -206,8 +244,8 @@ def equal(left: Item, right: Item) -> bool | None:
     if "Quantity" in (one, other):
         a, b = quantity_of(left), quantity_of(right)
         if a is None or b is None:
-            return False
-        return a.value == b.value if _unit(a) == _unit(b) else None
+            return one == other and same(left.value, right.value)
+        return a.value == b.value if a.unit == b.unit or _unit(a) == _unit(b) else None
     if one != other:
         return False
     return same(left.value, right.value)
@@ -215,13 +253,18 @@ def equal(left: Item, right: Item) -> bool | None:
 
 def equivalent(left: Item, right: Item) -> bool:
     """`~` of two items: case and white space of texts do not count, nor the last digits of numbers."""
+    if left.value is None or right.value is None:
+        return equal(left, right) is True
     one, other = left.system, right.system
     if one == other == "String":
         return " ".join(str(left.value).lower().split()) == " ".join(str(right.value).lower().split())
     if {one, other} <= {"Integer", "Decimal"} and one:
-        a, b = Decimal(left.value), Decimal(right.value)
-        places = min(-int(a.as_tuple().exponent), -int(b.as_tuple().exponent))
-        return round(a, max(places, 0)) == round(b, max(places, 0))
+        a, b = WIDE.normalize(Decimal(left.value)), WIDE.normalize(Decimal(right.value))
+        last = Decimal(1).scaleb(min(0, max(int(a.as_tuple().exponent), int(b.as_tuple().exponent))))
+        return WIDE.quantize(a, last) == WIDE.quantize(b, last)
+    if one == other == "Quantity":
+        x, y = quantity_of(left), quantity_of(right)
+        return x is not None and y is not None and x.value == y.value and _known(x) == _known(y)
     if not one and not other and isinstance(left.value, dict) and isinstance(right.value, dict):
         keys = {"system", "code"} if left.type == right.type == "Coding" else set(left.value) | set(right.value)
         return all(same(left.value.get(key), right.value.get(key)) for key in keys)
@@ -230,6 +273,8 @@ def equivalent(left: Item, right: Item) -> bool:
 
 def compare(left: Item, right: Item) -> int | None:
     """-1, 0 or 1 of two items that have an order; None when it cannot be said. TypeError when they have none."""
+    if left.value is None or right.value is None:
+        return None
     one, other = left.system, right.system
     if {one, other} <= {"Integer", "Decimal"} and one:
         return _order(left.value, right.value)
@@ -241,8 +286,6 @@ def compare(left: Item, right: Item) -> int | None:
             return _order(a.value, b.value) if _unit(a) == _unit(b) else None
     if one == other == "String":
         return _order(left.value, right.value)
-    if left.value is None or right.value is None:
-        return None
     raise TypeError(f"{one or left.type} and {other or right.type} have no order")
 
 
@@ -250,8 +293,14 @@ def _order(left: Any, right: Any) -> int:
     return int(left > right) - int(left < right)
 
 
-def _unit(quantity: Quantity) -> str:
+def _known(quantity: Quantity) -> str:
     return CALENDAR.get(quantity.unit, quantity.unit)
+
+
+def _unit(quantity: Quantity) -> str:
+    """The unit that a quantity is compared in: a calendar's day is not 24 hours, a second is a second."""
+    known = _known(quantity)
+    return f"calendar {known}" if quantity.unit in CALENDAR and known not in ("s", "ms") else known
 
 
 def decimal_of(text: str) -> Decimal | None:

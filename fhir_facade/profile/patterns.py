@@ -13,23 +13,32 @@ from functools import lru_cache
 import re2
 
 from fhir_facade.profile.fhirpath_syntax import FhirPathError
+from fhir_facade.profile.fhirpath_values import TOO_LONG
 
 PATTERNS_KEPT = 512
 LONGEST_PATTERN = 4000
 LONGEST_MATCHED = 100_000
 LONGEST_QUICK = 256
+MOST_WORK = 100_000_000
+"""Letters of a text times instructions of a pattern: what RE2 may come to when it keeps no table, a second or two."""
+WORK_OF_A_STEP = 1000
 MOST_OPEN_ENDS = 2
 """Repetitions without an end of a pattern that is matched by backtracking: a third one costs the cube of the length."""
 
 _PLAIN = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", re.DOTALL)
 _REPEATED_GROUP = re.compile(r"\)\s*[*+{]")
 _OPEN_END = re.compile(r"[*+]|\{\d*,\d*\}")
+_GROUP = re.compile(r"\$(?:(\d)|\{(\w{1,100})\})", re.ASCII)
+"""What stands for a group in a replacement: $1 or ${name}. Nothing else is a sign."""
 
 
 class Pattern:
     """One pattern, in one engine or both."""
 
-    __slots__ = ("_linear", "_quick", "search", "text")
+    __slots__ = ("_linear", "_quick", "longest", "search", "text")
+
+    longest: int
+    """The longest text that is matched, in letters."""
 
     search: Callable[[str], re.Match[str] | None] | None
     """Python's own search, for texts that are short and end with no line break; None where it could take long."""
@@ -43,6 +52,7 @@ class Pattern:
             self._linear = re2.compile(text, options)
         except re2.error as error:
             raise FhirPathError(f"the pattern is not understood: {_told(error)}") from None
+        self.longest = min(LONGEST_MATCHED, MOST_WORK // max(1, self._linear.programsize))
         self._quick = _quick(text)
         self.search = self._quick.search if self._quick else None
 
@@ -54,15 +64,46 @@ class Pattern:
         """Whether all of a text matches."""
         return self._engine(held).fullmatch(held) is not None
 
-    def replaced(self, held: str, put: str) -> str:
-        """A text with every match replaced; $1 in `put` is the first group."""
-        try:
-            return str(self._engine(held).sub(re.sub(r"\$(\d)", r"\\\1", put), held))
-        except (re.error, re2.error, IndexError) as error:
-            raise FhirPathError(f"the replacement is not understood: {_told(error)}") from None
+    def steps(self, length: int) -> int:
+        """The steps of an evaluation that a search through so many letters counts as."""
+        return length * int(self._linear.programsize) // WORK_OF_A_STEP if length > LONGEST_QUICK else 0
+
+    def replaced(self, held: str, put: str, most: int, looked_on: Callable[[int], None]) -> str:
+        """A text with every match replaced; $1 in `put` is the first group, ${name} a group by its name.
+
+        `looked_on` is told before each search how many letters are left. FhirPathError when there is no such group, or
+        when the text would be longer than `most`.
+        """
+        parts = _GROUP.split(put)
+        said = (number or name for number, name in zip(parts[1::3], parts[2::3], strict=True))
+        groups = [int(each) if each.isdigit() else each for each in said]
+        engine = self._engine(held)
+        for group in groups:
+            if group not in engine.groupindex and not (isinstance(group, int) and group <= engine.groups):
+                raise FhirPathError(f"the replacement is not understood: there is no group {group}")
+        written: list[str] = []
+        end = length = 0
+        last = (-1, -1)
+        looked_on(len(held))
+        for found in engine.finditer(held):
+            if found.span() == last:  # RE2's wrapper tells nothing at the end of a text twice
+                continue
+            last = found.span()
+            pieces = [held[end : found.start()], parts[0]]
+            for group, after in zip(groups, parts[3::3], strict=True):
+                pieces += found[group] or "", after
+            length += sum(map(len, pieces))
+            if length > most:
+                raise FhirPathError(TOO_LONG)
+            written += pieces
+            end = found.end()
+            looked_on(len(held) - end)
+        if length + len(held) - end > most:
+            raise FhirPathError(TOO_LONG)
+        return "".join((*written, held[end:]))
 
     def _engine(self, held: str) -> re.Pattern[str]:
-        if len(held) > LONGEST_MATCHED:
+        if len(held) > self.longest:
             raise FhirPathError("the text is too long to be matched")
         # Python's $ also stands before a last line break, RE2's does not
         is_short = self._quick is not None and len(held) <= LONGEST_QUICK and not held.endswith("\n")

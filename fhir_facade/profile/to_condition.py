@@ -43,11 +43,14 @@ from fhir_facade.profile.fhirpath_syntax import (
     parse,
 )
 from fhir_facade.profile.fhirpath_values import SYSTEM
-from fhir_facade.profile.patterns import LONGEST_MATCHED, LONGEST_QUICK, pattern
+from fhir_facade.profile.patterns import LONGEST_QUICK, pattern
 from fhir_facade.profile.schema import Node
 
 MOST_TYPES = 12
 """Types of a choice that are asked for one by one; beyond these the evaluator is quicker."""
+
+LARGEST_ADDED = 1_000_000
+"""Whole numbers above it are left to the evaluator: a sum that has more than 32 bits is nothing."""
 
 ORDERS: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "<": ((-1,), (0, 1)), "<=": ((-1, 0), (1,)), ">": ((1,), (-1, 0)), ">=": ((0, 1), (-1,)),
@@ -297,7 +300,7 @@ class _Writer:
         """A whole number that is always there: a count, a sum of such, a literal."""
         match tree:
             case Constant(literal=literal) if literal.kind == "number" and isinstance(literal.value, int):
-                return repr(int(literal.value))
+                return repr(int(literal.value)) if literal.value <= LARGEST_ADDED else None
             case Binary(operator="+", left=left, right=right):
                 one, other = self._number(left, scope), self._number(right, scope)
                 return f"({one} + {other})" if one and other else None
@@ -386,7 +389,7 @@ class _Writer:
         if asked.search is not None:
             found = f"{self.source.bind('search', asked.search)}({{0}}) is not None"
             is_found = f"({found} if len({{0}}) <= {LONGEST_QUICK} and {{0}}[-1:] != '\\n' else {is_found})"
-        short = f"len({{0}}) <= {LONGEST_MATCHED} and"
+        short = f"len({{0}}) <= {asked.longest} and"
         told = self._of_text(tree, f"{short} {is_found}", f"{short} not {is_found}", scope)
         return told if told == NOTHING else told._replace(whole_true=False, whole_false=False)
 

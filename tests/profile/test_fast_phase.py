@@ -20,7 +20,7 @@ from fhir_facade.definitions import definitions
 from fhir_facade.emit import Source
 from fhir_facade.mapping.mapping_set import MappingSet
 from fhir_facade.packages.registry import load_packages
-from fhir_facade.profile import fhirpath
+from fhir_facade.profile import fhirpath, fhirpath_syntax
 from fhir_facade.profile.findings import Findings
 from fhir_facade.profile.references import type_of
 from fhir_facade.profile.report import Walker
@@ -204,6 +204,39 @@ def test_conditions_say_what_the_evaluator_says() -> None:
                     assert not is_whole or bool(said) == right, (constraint.key, text, value)
     assert asked > 5000
     assert settled > 0.9 * asked
+
+
+EDGES = (
+    "name.count() + 2147483647 > 5", "name.count() > 2147483647 + 1", "(name.count() + 1) = 2", "name.count() < 2147483648",
+    "birthDate < deceased", "birthDate <= deceased", "deceased > birthDate", "birthDate = @1980-02-29", "birthDate != deceased",
+    "gender.matches('^[a-z]+$')", "gender.matches('(a|a)*b')", "gender.matches('[a-z]{1000}[a-z]{1000}')", "id.matches('.\\n')",
+    "gender = 'male'", "gender ~ 'MALE'", "multipleBirth = 1", "multipleBirth = 2147483648", "multipleBirth + 1 > 0",
+    "extension.all(url = 'a')", "extension('a').exists()", "gender in ('male' | 'other')", "active = (1 = 1.0)",
+)  # fmt: skip
+EDGED: tuple[dict[str, Any], ...] = (
+    {}, {"name": [{"family": "a"}]}, {"birthDate": "1980-02-29", "deceasedDateTime": "1980-02-29T00:30:00+01:00"},
+    {"birthDate": "1980", "deceasedDateTime": "1980-02"}, {"birthDate": "1980-02-29", "_birthDate": {"id": "a"}},
+    {"birthDate": "1980-02-29", "deceasedDateTime": "1980-02-29"}, {"gender": "male", "active": True},
+    {"_gender": {"id": "a"}, "active": False}, {"gender": "x" * 5000, "id": "a\n"}, {"multipleBirthInteger": 2147483647},
+    {"extension": [{"url": "a", "valueString": "b"}]},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("expression", EDGES)
+def test_conditions_say_the_same_where_numbers_dates_and_texts_come_to_an_end(expression: str) -> None:
+    node = eager().schema.node("Patient")
+    assert node is not None
+    for parts in EDGED:
+        value = {"resourceType": "Patient"} | parts
+        source = Source()
+        text, is_whole = holds(expression, node, frozenset(value), source)
+        said = bool(eval(text, source.names | {"o": value}))  # noqa: S307 -- what we have just written
+        try:
+            right = fhirpath.holds(expression, value, "Patient", fhirpath.Environment(value, value))
+        except fhirpath_syntax.FhirPathError:
+            right = True  # what cannot be evaluated is told, and is no error
+        assert not said or right, (text, value)
+        assert not is_whole or said == right, (text, value)
 
 
 def without(resource: Any, draw: random.Random) -> Any:

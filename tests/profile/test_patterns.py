@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fhir_facade.profile.fhirpath import Environment, evaluate
+from fhir_facade.profile.fhirpath import Environment, StepsExceeded, evaluate
 from fhir_facade.profile.fhirpath_syntax import FhirPathError
+from fhir_facade.profile.fhirpath_values import Item
 from fhir_facade.profile.patterns import LONGEST_MATCHED, LONGEST_QUICK, Pattern, pattern
 
 TRAPS = [
@@ -65,3 +66,45 @@ def test_groups_are_put_in_by_number(expression: str, expected: str) -> None:
 def test_a_group_that_is_not_there_is_told() -> None:
     with pytest.raises(FhirPathError, match="replacement"):
         evaluate("'abc'.replaceMatches('a', '$3')", {}, "Patient", Environment())
+
+
+@given(TEXTS, st.text("ab1. æ٣", max_size=12), st.sampled_from(["", "-", "<$0>", "\\\\", "$", "\\\\1"]))
+def test_both_engines_replace_the_same(text: str, held: str, put: str) -> None:
+    made = Pattern(text)
+    if made._quick is None:
+        return
+    quick = made.replaced(held, put, 1000, lambda _: None)
+    made._quick = None
+    assert made.replaced(held, put, 1000, lambda _: None) == quick
+
+
+def test_what_a_replacement_comes_to_is_bounded_before_it_is_written() -> None:
+    """Were it written first, it would take 100 gigabytes."""
+    with pytest.raises(FhirPathError, match="too long"):
+        pattern("(a+)").replaced("a" * 100_000, "$1" * 500_000, 1_000_000, lambda _: None)
+    with pytest.raises(FhirPathError, match="too long"):
+        pattern("b").replaced("b" + "a" * 10, "cc", 11, lambda _: None)
+    assert pattern("b").replaced("b" + "a" * 10, "cc", 12, lambda _: None) == "cc" + "a" * 10
+
+
+def test_a_search_that_looks_to_the_end_at_each_letter_comes_to_an_end() -> None:
+    expression = "%text.replaceMatches('a[ab]*c|a', 'x').length()"
+    long, short = (Environment(variables={"text": [Item("a" * length, "System.String")]}) for length in (99_000, 900))
+    with pytest.raises(StepsExceeded):
+        evaluate(expression, {}, "Patient", long)
+    assert [each.value for each in evaluate(expression, {}, "Patient", short)] == [900]
+
+
+WIDE = "|".join(f"[ab]{{{times}}}c" for times in range(300, 500, 2))
+
+
+def test_a_pattern_of_many_instructions_is_matched_on_shorter_texts() -> None:
+    """RE2 may need as many steps for each letter as the pattern has instructions."""
+    wide = pattern(WIDE)
+    assert wide.longest < 10_000
+    assert wide.is_found("ab" * 150 + "c") is True
+    with pytest.raises(FhirPathError, match="too long"):
+        wide.is_found("a" * (wide.longest + 1))
+    known = Environment(variables={"text": [Item("ab" * 1000, "System.String")]})
+    with pytest.raises(StepsExceeded):
+        evaluate("(1 | 2 | 3 | 4 | 5).all(%text.matches('" + WIDE + "').not())", {}, "Patient", known)
