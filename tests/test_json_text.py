@@ -151,6 +151,20 @@ FAULTS = [
     ('{"a": 1}'.encode("utf-16"), "it begins with a byte order mark of UTF-16", 1, 1),
     ('{"a":\n "æ"}'.encode("latin-1"), "a byte is no UTF-8", 2, 3),
     (b'{"a": tru}', "it cannot be read from here on", 1, None),
+    (b'{"a": 1,\r\n "b": 2,\r\n}', "a comma stands before the end", 2, 8),
+    ('{"å😀": 1,\r\n "æ": }'.encode(), "a value was expected", 2, 7),
+    (b'{"a": "\\udc00"}', "half of a surrogate pair stands alone", 1, None),
+    (b'{"a": "\\ud800\\u0041"}', "half of a surrogate pair stands alone", 1, None),
+    (b'{"a": "\xed\xa0\x80"}', "a byte is no UTF-8", 1, 8),
+    (b'{"a": "\xc0\xaf"}', "a byte is no UTF-8", 1, 8),
+    (b'{"a": Infinity}', "NaN and Infinity are no values of JSON", 1, 7),
+    (b'{"a": -1e999}', "the number is too large", 1, 7),
+    (b"\xff\xfe{\x00}\x00", "it begins with a byte order mark of UTF-16", 1, 1),
+    ("\ufeff".encode() + b" ", "it begins with a byte order mark of UTF-8", 1, 1),
+    (b'{"a": +1}', "it cannot be read from here on", 1, None),
+    (b'{"a": 1} {"b": 2}', "something follows its end", 1, 10),
+    (b"\x00{}", "a value was expected", 1, 1),
+    (b'{"a": "\n"}', "a control character or line break stands in a string", 1, None),
 ]
 
 
@@ -252,6 +266,24 @@ PLACES = [
 @pytest.mark.parametrize(("expression", "line", "column"), PLACES)
 def test_a_path_has_a_line_and_a_column(expression: str, line: int, column: int) -> None:
     assert locate(TEXT, expression) == (line, column)
+
+
+LINES = '{"resourceType": "Patient",\r\n\t"name": [{"text": "😀 \\ud83d\\ude00 å",\r\n "family": "Ærlig", "given": ["Åse", "Øyvind"]}],\r\n\r\n "gender": "male"}'
+
+
+@pytest.mark.parametrize(
+    ("expression", "line", "column"),
+    [
+        ("Patient.name", 2, 2),
+        ("Patient.name[0].text", 2, 12),
+        ("Patient.name[0].family", 3, 2),
+        ("Patient.name[0].given[1]", 3, 38),
+        ("Patient.gender", 5, 2),
+    ],
+)
+def test_columns_are_letters_and_lines_end_with_a_line_feed(expression: str, line: int, column: int) -> None:
+    assert locate(LINES.encode(), expression) == (line, column)
+    assert locate(LINES.replace("\r\n", "\n").encode(), expression) == (line, column)
 
 
 def test_a_resource_inside_another_is_found_by_where_it_stands() -> None:

@@ -6,13 +6,11 @@ from decimal import Decimal
 from typing import Any
 
 from fhir_facade.profile.fhirpath_dates import shifted
-from fhir_facade.profile.fhirpath_syntax import FhirPathError
+from fhir_facade.profile.fhirpath_syntax import LARGEST, FhirPathError
 from fhir_facade.profile.fhirpath_values import CALENDAR, Item, Quantity, number, quantity_of, text
 
 Items = list[Item]
 
-LARGEST = 2**31
-"""Whole numbers have 32 bits; what is beyond is nothing, as N1 says of overflow."""
 MOST_DIGITS = 400
 """Digits before or after the point that a number may come to: beyond what JSON can say."""
 
@@ -37,7 +35,7 @@ def arithmetic(operator: str, one: Item, other: Item, at: int = 0) -> Items:
 
 
 def fitting(value: int | Decimal) -> Items:
-    """A number as an item, [] when it is beyond what there is."""
+    """A number as an item, [] when it is beyond what there is, as N1 says of overflow: whole numbers have 32 bits."""
     if isinstance(value, int):
         return [Item(value, "System.Integer")] if -LARGEST <= value < LARGEST else []
     if not value.is_finite() or abs(value.adjusted()) > MOST_DIGITS:

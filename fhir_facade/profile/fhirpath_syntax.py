@@ -16,6 +16,8 @@ LONGEST = 20_000
 DEEPEST = 150
 PARSED_KEPT = 4096
 MOST_DIGITS = 100
+LARGEST = 2**31
+"""The largest whole number that may stand in a text: with a sign before it, the least that there is."""
 
 UNITS = (
     "year years month months week weeks day days hour hours minute minutes second seconds millisecond milliseconds"
@@ -312,6 +314,8 @@ class _Parser:
             raise FhirPathError("the number is too long", self.token.at)
         value = Decimal(text) if "." in text else int(text)
         token = self.token
+        if isinstance(value, int) and value > LARGEST and token.kind != "string" and token.text not in UNITS:
+            raise FhirPathError("a whole number has 32 bits", token.at)
         if token.kind == "string":
             self.place += 1
             return Constant(Literal("quantity", Decimal(text), unescaped(token.text[1:-1])))

@@ -7,6 +7,7 @@ text defines itself is refused, so that a small text cannot become a large one.
 from __future__ import annotations
 
 import html.entities
+import re
 from collections.abc import Mapping
 from typing import Any
 from xml.parsers import expat
@@ -26,10 +27,33 @@ ATTRIBUTES = frozenset(
     "coords shape cite datetime src alt longdesc height usemap ismap bgcolor color face size clear compact start value "
     "nowrap noshade xmlns".split()
 )
-SCHEMES = ("javascript:", "vbscript:", "data:text/html")
-RUNS = ("url(", "expression(", "javascript:", "@import")
-LINKS = ("href", "src", "cite", "longdesc")
-ENTITIES: Mapping[str, str] = {name: chr(code) for name, code in html.entities.name2codepoint.items()}
+SCHEMES = ("javascript:", "vbscript:", "data:")
+PICTURES = (
+    "data:image/png",
+    "data:image/jpeg",
+    "data:image/gif",
+    "data:image/bmp",
+    "data:image/webp",
+    "data:image/svg+xml",
+)
+"""What `src` may hold itself; a picture of SVG runs nothing there."""
+RUNS = (
+    "url(",
+    "image(",
+    "image-set(",
+    "expression(",
+    "javascript:",
+    "@import",
+    "-moz-binding",
+    "\\",
+)
+"""What a style may not say: what loads or runs, and the sign that could hide such a word. A comment counts as nothing,
+for it could hide one too."""
+LINKS = ("href", "src", "cite", "longdesc", "usemap")
+ENTITIES: Mapping[str, int] = html.entities.name2codepoint
+_ENTITY = re.compile(r"&([A-Za-z][A-Za-z0-9]*);", re.ASCII)
+_COMMENT = re.compile(r"/\*.*?(?:\*/|$)", re.DOTALL)
+_OF_XML = ("lt", "gt", "amp", "quot", "apos")
 
 
 class _Enough(Exception):
@@ -43,15 +67,14 @@ class _Reader:
         self.fault: tuple[str, str] | None = None
         self.depth = 0
         self.has_content = False
-        self.parser = expat.ParserCreate(namespace_separator=" ")
+        # the text is no bytes, so what it says of its encoding counts for nothing
+        self.parser = expat.ParserCreate("utf-8", " ")
         self.parser.buffer_text = True
-        self.parser.UseForeignDTD(True)  # so that names of HTML reach SkippedEntityHandler
         self.parser.StartElementHandler = self.start
         self.parser.EndElementHandler = self.end
         self.parser.CharacterDataHandler = self.text
         self.parser.StartDoctypeDeclHandler = self.doctype
         self.parser.ProcessingInstructionHandler = self.instruction
-        self.parser.SkippedEntityHandler = self.entity
 
     def say(self, reason: str, detail: str) -> None:
         self.fault = self.fault or (reason, detail[:60])
@@ -74,8 +97,12 @@ class _Reader:
         space, _, name = key.rpartition(" ")
         bad = name not in ATTRIBUTES or (space and name not in ("lang", "space", "base", "id"))
         plain = "".join(value.split()).lower()
-        bad = bad or (name in LINKS and plain.startswith(SCHEMES))
-        if bad or (name == "style" and any(word in plain for word in RUNS)):
+        shown = name == "src" and plain.startswith(PICTURES)
+        bad = bad or (name in LINKS and plain.startswith(SCHEMES) and not shown)
+        if name == "style":
+            said = (plain, _COMMENT.sub("", plain))
+            bad = bad or any(word in each for word in RUNS for each in said)
+        if bad:
             self.say("not-allowed", f"@{name}")
 
     def end(self, name: str) -> None:
@@ -91,11 +118,12 @@ class _Reader:
     def instruction(self, target: str, _: str) -> None:
         self.say("not-allowed", f"<?{target}>")
 
-    def entity(self, name: str, _: bool) -> None:
-        if name in ENTITIES:
-            self.has_content = self.has_content or ENTITIES[name].strip() != ""
-        else:
-            self.say("not-xml", f"&{name};")
+
+def _numbered(found: re.Match[str]) -> str:
+    """An entity of HTML by its number, for XML does not know its name; any other as it is, which is then a fault."""
+    code = None if found[1] in _OF_XML else ENTITIES.get(found[1])
+    # as long as before where it can be, so that what comes after stands at its place
+    return found[0] if code is None else f"&#{code:0{max(1, len(found[0]) - 3)}};"
 
 
 def check_narrative(text: Any) -> tuple[str, str] | None:
@@ -109,7 +137,7 @@ def check_narrative(text: Any) -> tuple[str, str] | None:
         return ("too-long", "")
     reader = _Reader()
     try:
-        reader.parser.Parse(text.encode("utf-8", "surrogatepass"), True)
+        reader.parser.Parse(_ENTITY.sub(_numbered, text).encode("utf-8", "surrogatepass"), True)
     except expat.ExpatError as error:
         return reader.fault or ("not-xml", f"{error.lineno}:{error.offset + 1}")
     except _Enough:

@@ -105,7 +105,7 @@ def _whole(low: int) -> Callable[[Any], str | None]:
 def _decimal(value: Any) -> str | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return "json-kind"
-    return None if math.isfinite(value) else "range"
+    return None if isinstance(value, int) or math.isfinite(value) else "range"
 
 
 def _date(value: Any) -> str | None:
@@ -139,6 +139,10 @@ def _base64(value: Any) -> str | None:
         return "json-kind"
     if not value:
         return "empty"
+    if _CONTROL.search(value):
+        return "control-character"
+    if not value.strip():
+        return "whitespace"
     try:
         packed = "".join(value.split()).encode("ascii") if _SPACE.search(value) else value.encode("ascii")
         base64.b64decode(packed, validate=True)
@@ -200,7 +204,7 @@ def is_good_date(value: Any) -> bool:
         if len(value) == 10 and value[4::3] == "--":
             date.fromisoformat(value)
             return True
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, KeyError):  # what is no text has no such parts, or others
         pass
     return _date(value) is None
 
@@ -214,7 +218,7 @@ def is_good_date_time(value: Any) -> bool:
         if len(value) == 10 and value[4::3] == "--":
             date.fromisoformat(value)
             return True
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, KeyError):  # what is no text has no such parts, or others
         pass
     return _date_time(value) is None
 
@@ -225,7 +229,7 @@ def is_good_instant(value: Any) -> bool:
         if len(value) == 24 and value[4:20:3] == "--T::." and value[23] == "Z":
             datetime.fromisoformat(value)
             return bool(value[11:13] != "24")
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, KeyError):  # what is no text has no such parts, or others
         pass
     return _instant(value) is None
 
