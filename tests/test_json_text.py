@@ -286,6 +286,36 @@ def test_columns_are_letters_and_lines_end_with_a_line_feed(expression: str, lin
     assert locate(LINES.replace("\r\n", "\n").encode(), expression) == (line, column)
 
 
+def test_each_offset_at_a_line_end_has_a_line_and_a_column() -> None:
+    """A carriage return is the last letter of its line, and the line feed after it too; alone it ends no line."""
+    places = Places('{\r\n"å":\r1,\n\r\n}'.encode())
+    offsets = (0, 1, 2, 3, 4, 6, 8, 9, 10, 11, 12, 13, 14, 15)
+    wanted = [
+        (1, 1),
+        (1, 2),
+        (1, 3),
+        (2, 1),
+        (2, 2),
+        (2, 3),
+        (2, 5),
+        (2, 6),
+        (2, 7),
+        (2, 8),
+        (3, 1),
+        (3, 2),
+        (4, 1),
+        (4, 2),
+    ]
+    assert [places.line_column(offset) for offset in offsets] == wanted
+
+
+@given(st.text("a\r\nå😀", max_size=30), st.integers(0, 30))
+def test_a_line_and_a_column_are_what_stands_before(text: str, place: int) -> None:
+    before = text[:place]
+    found = Places(text.encode()).line_column(len(before.encode()))
+    assert found == (before.count("\n") + 1, len(before.rpartition("\n")[2]) + 1)
+
+
 def test_a_resource_inside_another_is_found_by_where_it_stands() -> None:
     text = b'{"resourceType": "Parameters",\n "parameter": [\n{"name": "resource", "resource":\n {"id": "x"}}]}'
     assert locate(text, "Patient.id", "Parameters.parameter[0].resource") == (4, 3)
