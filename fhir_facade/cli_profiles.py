@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fhir_facade.terminal import FAILED, FOUND, faults_are_told, say, stop, whole_file
+from fhir_facade.terminal import FAILED, FOUND, faults_are_told, paths_are_there, say, settings_with, stop, whole_file
 
 if TYPE_CHECKING:
     from fhir_facade.packages.files import Package
@@ -33,7 +33,12 @@ class Form(StrEnum):
 @profiles_app.command("list")
 def list_profiles(
     package: Annotated[
-        list[Path] | None, typer.Option("--package", metavar="PATH", help="A FHIR package (.tgz, folder or file).")
+        list[Path] | None,
+        typer.Option(
+            "--package",
+            metavar="PATH",
+            help="A FHIR package (.tgz, folder or file); without it those of FHIR_FACADE_PACKAGES.",
+        ),
     ] = None,
     form: Annotated[Form, typer.Option("--format", help="text, or json for machines.")] = Form.text,
 ) -> None:
@@ -51,10 +56,9 @@ def list_profiles(
         from fhir_facade.packages.package_lists import PackageLists
         from fhir_facade.packages.registry import load_packages
 
-        for path in package or ():
-            if not path.exists():
-                raise stop(FAILED, f"{path}: there is no such package")
-        found = load_packages(package or ())
+        paths = settings_with(packages=tuple(package) if package else None).packages
+        paths_are_there(paths)
+        found = load_packages(paths)
         entries = _with_defects(found, found.all())
         lists = PackageLists(found)
         packages = [_summary(each, lists) for each in found.loaded]

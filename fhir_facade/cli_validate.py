@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from fhir_facade.outcome import Refused
-from fhir_facade.terminal import FAILED, FOUND, faults_are_told, progress_bar, say, settings_with, stop
+from fhir_facade.terminal import FAILED, FOUND, faults_are_told, paths_are_there, progress_bar, say, settings_with, stop
 
 if TYPE_CHECKING:
     from fhir_facade.packages.registry import Packages
@@ -64,7 +64,11 @@ def validate(
     ] = None,
     package: Annotated[
         list[Path] | None,
-        typer.Option("--package", metavar="PATH", help="A FHIR package (.tgz or folder) with profiles."),
+        typer.Option(
+            "--package",
+            metavar="PATH",
+            help="A FHIR package (.tgz, folder or file) to judge by; without it those of FHIR_FACADE_PACKAGES.",
+        ),
     ] = None,
     form: Annotated[Form, typer.Option("--format", help="text, or for machines: json, junit, sarif.")] = Form.text,
     lang: Annotated[Tongue, typer.Option(help="The language of sentences.")] = Tongue.en,
@@ -92,7 +96,7 @@ def validate(
 
     with faults_are_told():
         paths = files_in(files)
-        validator = _validator(package or [], profile or [], _overrides(rules or []), limit)
+        validator = _validator(package, profile or [], _overrides(rules or []), limit)
         out, summary = sys.stdout.buffer, Summary()
         writer = WRITERS[form](out, lang)
         with _progress(paths) as done:
@@ -151,20 +155,23 @@ def _told(judged: Judged, least: int) -> Judged:
     return replace(judged, issues=told)
 
 
-def _validator(packages: list[Path], profiles: list[str], overrides: dict[str, str], limit: int) -> Validator:
-    """The validator of the settings and the command line; stops when a profile that is named is not known."""
+def _validator(packages: list[Path] | None, profiles: list[str], overrides: dict[str, str], limit: int) -> Validator:
+    """The validator of the settings, with what the command line says on top: its packages are instead of those of the
+    settings, its rules go before theirs. Stops when a package or a profile that is named is not there."""
     from fhir_facade.validation_stream import make_validator, own_packages
 
-    if absent := [str(path) for path in packages if not path.exists()]:
-        raise stop(FAILED, "\n".join(f"{path}: there is no such package" for path in absent))
-    settings = settings_with()
-    loaded = own_packages(packages)
+    settings = settings_with(packages=tuple(packages) if packages else None)
+    paths_are_there(settings.packages)
+    loaded = own_packages(settings.packages)
     if missing := [profile for profile in profiles if loaded.find(profile) is None]:
         raise stop(
             FAILED,
             "\n".join(f"{profile}: no such profile is known; name its package: --package" for profile in missing),
         )
-    return make_validator(loaded, _catalogue(loaded, settings.terminology), overrides=overrides, limit=limit)
+    return make_validator(
+        loaded, _catalogue(loaded, settings.terminology), overrides={**settings.rules, **overrides},
+        unknown_profile=settings.unknown_profile, limit=limit,
+    )  # fmt: skip
 
 
 def _catalogue(packages: Packages, imported: Path | None) -> Catalogue | None:

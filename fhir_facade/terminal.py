@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -61,6 +61,12 @@ def settings_with(**given: Any) -> Settings:
     except ValidationError as error:
         lines = [f"setting {'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
         raise stop(FAILED, "\n".join(lines)) from None
+
+
+def paths_are_there(packages: Iterable[Path]) -> None:
+    """Stops when a package is named, on the command line or in FHIR_FACADE_PACKAGES, that is not there."""
+    if absent := [str(path) for path in packages if not path.exists()]:
+        raise stop(FAILED, "\n".join(f"{path}: there is no such package" for path in absent))
 
 
 def mapping_set_of(folder: Path, site: Path | None = None) -> MappingSet:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import orjson
+import pytest
 from typer.testing import CliRunner, Result
 
 from fhir_facade.cli import app
@@ -22,6 +23,19 @@ def test_ours_are_listed() -> None:
     assert done.exit_code == 0
     assert "Encounter            http://fhir-facade.no/fhir/StructureDefinition/encounter-opphold" in done.stdout
     assert "note:" not in done.stdout
+
+
+def test_packages_of_the_settings_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = package(tmp_path / "one", profile(NO_BASIS)), package(tmp_path / "other", profile(NO_BASIS))
+    monkeypatch.setenv("FHIR_FACADE_PACKAGES", orjson.dumps([str(one)]).decode())
+    assert f"{NO_BASIS}|1.0.0  one@1.0.0" in run("list").stdout
+    asked = run("list", "--package", other).stdout
+    assert f"{NO_BASIS}|1.0.0  other@1.0.0" in asked
+    assert "one@1.0.0" not in asked
+    monkeypatch.setenv("FHIR_FACADE_PACKAGES", '["none.tgz"]')
+    done = run("list")
+    assert done.exit_code == 2
+    assert "none.tgz: there is no such package" in done.stderr
 
 
 def test_a_package_is_listed_with_what_was_not_understood_and_why(tmp_path: Path) -> None:

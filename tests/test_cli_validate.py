@@ -188,19 +188,78 @@ def test_findings_of_one_resource_are_limited(run: Run, folder: Path) -> None:
     assert any("issues-cut-off" in line for line in lines)
 
 
-def test_a_profile_from_a_package_is_judged_by(run: Run, folder: Path) -> None:
+def put_package(folder: Path, name: str, **element: Any) -> str:
+    """A package of one profile of Patient, which is demanded by its canonical."""
     profile = {
         "resourceType": "StructureDefinition", "url": MARKED, "name": "Marked", "status": "active", "kind": "resource",
         "abstract": False, "type": "Patient", "baseDefinition": "http://hl7.org/fhir/StructureDefinition/Patient",
         "derivation": "constraint",
-        "differential": {"element": [{"id": "Patient.active", "path": "Patient.active", "min": 1}]},
+        "differential": {"element": [{"id": "Patient.active", "path": "Patient.active", "min": 1} | element]},
     }  # fmt: skip
-    (folder / "site").mkdir()
-    (folder / "site" / "marked.json").write_bytes(orjson.dumps(profile))
-    result = run("good.json", "--package", "site", "--profile", MARKED)
+    (folder / name).mkdir()
+    (folder / name / "marked.json").write_bytes(orjson.dumps(profile))
+    return name
+
+
+def test_a_profile_from_a_package_is_judged_by(run: Run, folder: Path) -> None:
+    result = run("good.json", "--package", put_package(folder, "site"), "--profile", MARKED)
     assert result.exit_code == 1
     assert "good.json:1:1: error element-missing" in result.stdout
     assert f"[{MARKED}#Patient.active]" in result.stdout
+
+
+# ---- settings, and the command line on top of them
+
+
+def test_packages_of_the_settings_are_judged_by(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("good.json", "--profile", MARKED).exit_code == 2
+    monkeypatch.setenv("FHIR_FACADE_PACKAGES", orjson.dumps([put_package(folder, "site")]).decode())
+    result = run("good.json", "--profile", MARKED)
+    assert result.exit_code == 1
+    assert f"[{MARKED}#Patient.active]" in result.stdout
+
+
+def test_packages_of_the_command_line_are_instead_of_those_of_the_settings(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    milder = put_package(folder, "milder", min=0)
+    monkeypatch.setenv("FHIR_FACADE_PACKAGES", orjson.dumps([put_package(folder, "site")]).decode())
+    assert run("good.json", "--package", milder, "--profile", MARKED).exit_code == 0
+
+
+def test_a_package_of_the_settings_that_is_not_there_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FHIR_FACADE_PACKAGES", '["none.tgz"]')
+    result = run("good.json")
+    assert result.exit_code == 2
+    assert "none.tgz: there is no such package" in result.stderr
+
+
+def test_rules_of_the_settings_hold_until_the_command_line_says_otherwise(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "bare.json").write_text('{"resourceType": "Patient"}')
+    monkeypatch.setenv("FHIR_FACADE_RULES", '{"code-not-in-binding": "off", "dom-6": "error"}')
+    assert run("wrong.json").exit_code == 0
+    assert "error dom-6" in run("bare.json").stdout
+    result = run("wrong.json", "bare.json", "--rules", "code-not-in-binding=warning")
+    assert "warning code-not-in-binding" in result.stdout
+    assert "error dom-6" in result.stdout
+    assert run("bare.json", "--rules", "dom-6=off").exit_code == 0
+
+
+def test_what_a_profile_is_that_is_not_at_hand_is_a_setting(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "claims.json").write_bytes(orjson.dumps(GOOD | {"meta": {"profile": ["http://nowhere.example/p"]}}))
+    assert run("claims.json").exit_code == 0
+    assert "warning profile-unknown" in run("claims.json").stdout
+    monkeypatch.setenv("FHIR_FACADE_UNKNOWN_PROFILE", "error")
+    assert run("claims.json").exit_code == 1
+    result = run("claims.json", "--rules", "profile-unknown=warning")
+    assert result.exit_code == 0
+    assert "warning profile-unknown" in result.stdout
+    monkeypatch.setenv("FHIR_FACADE_UNKNOWN_PROFILE", "off")
+    assert "profile-unknown" not in run("claims.json").stdout
 
 
 # ---- forms for machines
