@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fhir_facade.profile.extension_counts import EXTENSIONS, too_many
 from fhir_facade.profile.findings import listed, shown
 from fhir_facade.profile.schema import Node
+from fhir_facade.profile.slice_tests import is_url
 from fhir_facade.profile.slicing import criteria, explain, matches
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ class Item(NamedTuple):
 
 def judge_slices(walker: Walker, element: Node, items: list[Item], at: str, frame: Frame) -> None:
     """Judge the items of an element, each by its slice or by the element."""
+    if element.name in EXTENSIONS and len(items) > 1 and not element.slice_name:
+        _count_extensions(walker, element, items)
     if not element.slices:
         for item in items:
             walker.value(item.node, item.place, frame)
@@ -53,6 +57,18 @@ def judge_slices(walker: Walker, element: Node, items: list[Item], at: str, fram
             judge_slices(walker, slice, held, at, frame)
         _count(walker, element, slice, shared[slice.slice_name], items, at, frame, slice.slice_name in unknown)
     _arrange(walker, element, order, frame)
+
+
+def _count_extensions(walker: Walker, element: Node, items: list[Item]) -> None:
+    """Tell which extensions stand more often than their definitions allow, where no slice tells it."""
+    for url, count, root in too_many(walker.schema, [item.place.value for item in items]):
+        counting = [each.max for each in element.slices if is_url(first := criteria(each)[0]) and first.value == url]
+        if any(most is not None and count > most for most in counting):
+            continue
+        last = [item for item in items if isinstance(item.place.value, dict) and item.place.value.get("url") == url][-1]
+        said = f" ({shown(url)})"
+        facts = {"name": element.name, "count": str(count), "max": str(root.max), "slice": said, "utsnitt": said}
+        walker.findings.add("element-too-many", last.place.at, walker.rule(root, "element-too-many"), facts=facts)
 
 
 def _slice_of(walker: Walker, element: Node, item: Item, unknown: set[str], frame: Frame) -> int:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fhir_facade.definitions import definitions
 from fhir_facade.emit import Source
 from fhir_facade.packages.elements import FHIRPATH_TYPE, UNBOUNDED, Constraint
+from fhir_facade.profile.extension_counts import EXTENSIONS, few_test
 from fhir_facade.profile.matching import fits, same
 from fhir_facade.profile.narrative import is_good_narrative
 from fhir_facade.profile.primitives import inline
@@ -139,6 +140,8 @@ class _Shape:
             most = f" <= {child.max}" if child.max is not None else ""
             least = f"{child.min} <= " if child.min > 1 else ""
             self.fail_unless(f"({least}len({held}){most})")
+        if child.name in EXTENSIONS:
+            self.fail_unless(few_test(self.phase.schema, held, self.source))
         if child.slices:
             self._slices(child, held, member)
             return
@@ -366,7 +369,8 @@ class _Shape:
         """A relative reference to an allowed type is right where no Bundle says what stands behind it."""
         if "reference" not in self.keys and "type" not in self.keys:
             return
-        named = [_type_name(each, self.phase) for each in self.node.targets]
+        found = map(self.phase.schema.packages.find, self.node.targets)
+        named = [each.type if each else "" for each in found]
         types = definitions().resource_types if not named or "Resource" in named else named
         asked = f"{self.bind('refers', self.phase.reference_by_walker(self.node))}(o, c)"
         if "reference" in self.keys:
@@ -393,8 +397,3 @@ class _Turn:
     def __exit__(self, *_: object) -> None:
         if self.comes_round:
             self.shape.source.line("c.turns -= 1")
-
-
-def _type_name(canonical: str, phase: FastPhase) -> str:
-    found = phase.schema.packages.find(canonical)
-    return found.type if found else ""

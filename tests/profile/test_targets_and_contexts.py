@@ -134,3 +134,87 @@ def test_one_of_several_contexts_is_enough() -> None:
     assert errors(validator, born) == []
     assert errors(validator, stay() | MARK) == []
     assert errors(validator, {"resourceType": "Patient"} | MARK) == [("extension-context", "Patient.extension[0]")]
+
+
+# ---- how often an extension may stand
+
+
+NOTE = BASE + "note"
+NOTED = {"url": NOTE, "valueString": "x"}
+
+
+def notes(most: str, *more: Definition) -> Validator:
+    """A validator that knows an extension which may stand so often on anything."""
+    rows = [
+        {"path": "Extension", "max": most}, {"path": "Extension.url", "fixedUri": NOTE},
+        {"path": "Extension.value[x]", "type": [{"code": "string"}]},
+    ]  # fmt: skip
+    made = Definition(
+        {
+            "url": NOTE, "type": "Extension", "kind": "complex-type", "derivation": "constraint",
+            "baseDefinition": CORE + "Extension", "context": [{"type": "element", "expression": "*"}],
+            "differential": {"element": [{"id": each["path"], **each} for each in rows]},
+        }
+    )  # fmt: skip
+    return Validator(Shelf(made, *more), Catalogue())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "most, count, told", [("1", 1, False), ("1", 2, True), ("2", 2, False), ("2", 3, True), ("*", 3, False)]
+)
+@pytest.mark.parametrize("where", ["Patient", "Patient.name[0]", "Patient.birthDate", "Patient.name[0].given[1]"])
+def test_an_extension_stands_as_often_as_its_definition_says(most: str, count: int, told: bool, where: str) -> None:
+    held = {"extension": [NOTED] * count}
+    resource: dict[str, Any] = {"resourceType": "Patient"} | {
+        "Patient": held,
+        "Patient.name[0]": {"name": [{"family": "a"} | held]},
+        "Patient.birthDate": {"birthDate": "1980-01-01", "_birthDate": held},
+        "Patient.name[0].given[1]": {"name": [{"given": ["A", "B"], "_given": [None, held]}]},
+    }[where]
+    found = errors(notes(most), resource)
+    assert found == ([("element-too-many", f"{where}.extension[{count - 1}]")] if told else [])
+
+
+def test_an_extension_is_counted_on_each_element_by_itself() -> None:
+    one = {"extension": [NOTED]}
+    resource = {"resourceType": "Patient", "name": [{"family": "a"} | one, {"family": "b"} | one]} | one
+    assert errors(notes("1"), resource) == []
+    other = {"url": "http://x.no/other", "valueString": "x"}
+    assert errors(notes("1"), {"resourceType": "Patient", "extension": [other, NOTED, other]}) == []
+    assert errors(notes("1"), {"resourceType": "Patient", "extension": [NOTED, other, NOTED]}) == [
+        ("element-too-many", "Patient.extension[2]")
+    ]
+
+
+def test_what_stands_too_often_is_told_by_the_definition_and_its_url() -> None:
+    (issue,) = [
+        each
+        for each in notes("1").validate({"resourceType": "Patient", "extension": [NOTED] * 2}).issues
+        if each.is_error
+    ]
+    assert issue.rule is not None and (issue.rule.profile, issue.rule.element) == (NOTE, "Extension")
+    assert issue.sentence("en").startswith(f"extension stands 2 times ({NOTE}): at most 1 allowed.")
+    assert issue.sentence("nb").startswith(f"extension står 2 ganger ({NOTE}): høyst 1 er tillatt.")
+
+
+@pytest.mark.parametrize(
+    "of_slice, count, code",
+    [
+        ("1", 2, "slice-too-many"),
+        ("*", 2, "element-too-many"),
+        ("2", 2, "element-too-many"),
+        ("2", 3, "slice-too-many"),
+    ],
+)
+def test_a_slice_that_counts_an_extension_tells_it_alone(of_slice: str, count: int, code: str) -> None:
+    typed = {"type": [{"code": "Extension", "profile": [NOTE]}]}
+    sliced = {"id": "Patient.extension:x", "path": "Patient.extension", "sliceName": "x", "max": of_slice} | typed
+    noted = definition(NAMED, CORE + "Patient", [sliced], "Patient")
+    found = errors(notes("1", noted), {"resourceType": "Patient", "extension": [NOTED] * count}, NAMED)
+    assert found == [(code, f"Patient.extension[{count - 1}]")]
+
+
+@pytest.mark.parametrize("url", [None, 1, [], {}, "", "note", "Extension", "Patient", "http://x.no/a b"])
+def test_a_url_that_is_none_is_not_counted(url: Any) -> None:
+    found = errors(notes("1"), {"resourceType": "Patient", "extension": [{"url": url, "valueString": "x"}] * 2})
+    assert "element-too-many" not in [code for code, _ in found]
