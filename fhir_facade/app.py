@@ -57,7 +57,6 @@ def build_app(settings: Settings) -> Server:
     """Return the server; MappingError when the mappings cannot be used."""
     mapping_set = load_mapping_set(settings.mappings, settings.site_mappings, settings.profiles)
     store = SqliteStore.open(settings.database, mapping_set.kinds, mapping_set.search.columns, read_only=True)
-    secret = settings.page_secret.get_secret_value().encode() or secrets.token_bytes(32)
     packages = own_packages(settings.packages)
     catalogue = catalogue_of(packages, open_editions(settings.terminology) if settings.terminology else ())
     validator = cache(
@@ -68,7 +67,7 @@ def build_app(settings: Settings) -> Server:
             unknown_profile=settings.unknown_profile,
         )
     )
-    tokens = PageTokens(secret)
+    tokens = PageTokens(*settings.page_secrets or (secrets.token_bytes(32),), life=settings.page_life)
     services = Services(
         mapping_set,
         store,

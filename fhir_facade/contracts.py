@@ -40,8 +40,9 @@ class Sort:
 class Query:
     """What a search asks of the store, free of HTTP: clauses are joined by AND, values inside one by OR.
 
-    `after` is the last row of the page before: the sort values in order, then source number and key. `total` asks
-    how many match in all, whatever page is asked for.
+    `after` is a place in the total order: the sort values in order, then source number and key. The page lies behind
+    it, or before it where `backward`; () is the beginning, or for `backward` the end. `total` asks how many match in
+    all, whatever page is asked for.
     """
 
     resource_type: str
@@ -50,6 +51,7 @@ class Query:
     count: int = 50
     after: tuple[Any, ...] = ()
     total: bool = False
+    backward: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of matches, whether more follow, and how many there are in all where that was asked."""
+    """A page of matches, whether more follow (or come before, where the query goes backward), and the number of all."""
 
     matches: Sequence[Found]
     more: bool

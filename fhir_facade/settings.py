@@ -53,7 +53,11 @@ class Settings(BaseSettings):
     )
     page_secret: SecretStr = Field(
         default=SecretStr(""),
-        description="Seals page tokens. Random when empty: then a restart or another worker refuses links.",
+        description="Seals page tokens. Random when empty: then a restart or another worker refuses links. "
+        "Several secrets, separated by spaces: the first seals, all open.",
+    )
+    page_life: int = Field(
+        default=3600, ge=1, description="Seconds that links to other pages are good for; then the answer is 410."
     )
     synthetic_data: bool = Field(
         default=False,
@@ -76,6 +80,11 @@ class Settings(BaseSettings):
         """The base URL without a slash at its end."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return (self.base_url or f"http://{host}:{self.port}/fhir").rstrip("/")
+
+    @property
+    def page_secrets(self) -> tuple[bytes, ...]:
+        """The secrets for page tokens, the one that seals first; () when none is given."""
+        return tuple(secret.encode() for secret in self.page_secret.get_secret_value().split())
 
     @property
     def address_is_allowed(self) -> bool:

@@ -54,7 +54,7 @@ def ask(server: Server, ask_app: AskApp) -> Ask:
 def test_links_begin_with_the_base_url_of_the_settings_and_not_with_the_host_header(ask: Ask) -> None:
     bundle = ask("GET", "/fhir/Patient?_count=1", headers={"Host": "evil.example"}).json()
     urls = [link["url"] for link in bundle["link"]] + [entry["fullUrl"] for entry in bundle["entry"]]
-    assert len(urls) == 3
+    assert len(urls) == 5  # self, first, next, last and the resource
     assert all(url.startswith("https://fhir.example.no/fhir/Patient") for url in urls)
 
 
@@ -174,3 +174,15 @@ def test_over_a_socket_head_and_304_have_no_body_and_the_connection_lives_on(
         assert client.post(f"{base}/Encounter/_search", content=b"a" * 70_000).status_code == 413
         assert client.get(f"{base}/Patient?_count=1").status_code == 200
         assert "server" not in whole.headers
+
+
+def test_settings_take_several_page_secrets_and_the_life_of_links(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FHIR_FACADE_PAGE_SECRET", "new  old")
+    monkeypatch.setenv("FHIR_FACADE_PAGE_LIFE", "60")
+    given = Settings()
+    assert given.page_secrets == (b"new", b"old")
+    assert settings.model_copy(update={"page_secret": Settings(page_secret="").page_secret}).page_secrets == ()
+    server = build_app(settings.model_copy(update={"page_secret": given.page_secret, "page_life": given.page_life}))
+    assert server.lane.services.tokens.life == 60

@@ -58,6 +58,18 @@ ROWS: Rows = {
         "Sidenøkkelen er ikke vår, eller hører til et annet søk.",
         "Start the search again from its first page.", "Start søket på nytt fra første side.",
     ),
+    "page-token-expired": (
+        "error", "expired", 410,
+        "The link to this page is too old: links are good for {minutes} minutes.",
+        "Lenken til denne siden er for gammel: lenker gjelder i {minutes} minutter.",
+        "Start the search again from its first page.", "Start søket på nytt fra første side.",
+    ),
+    "page-token-outdated": (
+        "error", "expired", 410,
+        "The link to this page was made under other mappings than those that run now.",
+        "Lenken til denne siden ble laget med andre mappinger enn de som gjelder nå.",
+        "Start the search again from its first page.", "Start søket på nytt fra første side.",
+    ),
     "code-not-mapped": (
         "warning", "code-invalid", 200,
         "Code '{code}' of field {field} is not in the code map {map} ({at}); the original coding is kept.",

@@ -26,6 +26,7 @@ FAULTS = {
     "404": "Nothing is served here.",
     "405": "The method is not served here; Allow says which are.",
     "406": "The format cannot be given.",
+    "410": "The link to a page is too old.",
     "413": "The body is larger than is read here.",
     "415": "The body is of a media type that is not read here.",
     "422": "One answer cannot hold all that is asked for.",
@@ -73,6 +74,7 @@ def _types(mapping_set: MappingSet, row: Interaction) -> Sequence[str]:
 def _operation(mapping_set: MappingSet, row: Interaction, resource_type: str) -> dict[str, Any]:
     parameters = list(_parameters(mapping_set, row, resource_type))
     unlikely = (set() if row.takes_body else BODY_FAULTS) | (set() if row.code == "expand" else {"422"})
+    unlikely |= set() if row.code == "search-type" else {"410"}
     faults = sorted(FAULTS.keys() - unlikely)
     on_instances = row.operation and "{id}" in row.template
     level = "instance" if on_instances and (resource_type in TERMINOLOGY_TYPES or row.code == "validate") else ""

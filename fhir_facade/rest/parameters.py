@@ -49,7 +49,7 @@ RESULT_PARAMETERS: Mapping[str, tuple[str, str, str]] = {  # name → type, exam
     ),
     "_format": ("string", "json", "The format, instead of the Accept header; only JSON is given."),
     "_pretty": ("boolean", "true", "Indent the answer for people."),
-    "_page": ("string", "", "Where to go on; taken from a 'next' link, never made up."),
+    "_page": ("string", "", "Where to go on; taken from a link of a Bundle, never made up, and good for a while."),
 }
 
 

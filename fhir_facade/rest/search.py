@@ -1,7 +1,6 @@
 """Search a type: parameters → Query → page of records → the bytes of a searchset Bundle.
 
-https://hl7.org/fhir/R4/http.html#search. A search sent by POST keeps its terms out of every link: they travel
-inside the sealed page token.
+https://hl7.org/fhir/R4/http.html#search. The links of the Bundle are made in links.py.
 """
 
 from __future__ import annotations
@@ -9,18 +8,17 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 
-from fhir_facade.contracts import Clause, Found, Page, Query, Sort
+from fhir_facade.contracts import Found, Page, Query
 from fhir_facade.outcome import Issue, Refused, operation_outcome
 from fhir_facade.rest.answer import MOST_ISSUES, Answer, pretty
+from fhir_facade.rest.links import Start, opened, page_links
 from fhir_facade.rest.negotiation import language, lenient
-from fhir_facade.rest.paging import PageToken
 from fhir_facade.rest.parameters import Asked, parse
-from fhir_facade.rest.query_string import Pairs, join_pairs, pairs_of, refuse_person_number
+from fhir_facade.rest.query_string import pairs_of, refuse_person_number
 from fhir_facade.rest.services import Request, Services
 
 if TYPE_CHECKING:
@@ -36,13 +34,15 @@ def search_type(services: Services, request: Request) -> Answer:
     asked, hidden, start = _asked(services, request, is_lenient)
     # https://hl7.org/fhir/R4/search.html#count: with _count=0 only the number is asked for
     total = asked.total or asked.count == 0
-    query = Query(request.type, tuple(asked.clauses), asked.sort, max(asked.count, 1), start, total)
+    query = Query(
+        request.type, tuple(asked.clauses), asked.sort, max(asked.count, 1), start.position, total, start.backward
+    )
     page = services.store.find(query, services.mapping_set.search)
     if asked.count == 0:
         page = Page((), more=False, total=page.total)
     issues = list(asked.ignored)
     entries = _entries(services, request.type, page.matches, issues)
-    links = _links(services, request.type, asked, hidden, start, page)
+    links = page_links(services, request.type, asked, start, page, hidden=hidden)
     if issues:
         entries.append(_outcome_entry(issues, links["self"], language(request.headers.get(b"accept-language", b""))))
     body = _bundle(links, entries, page.total)
@@ -50,7 +50,7 @@ def search_type(services: Services, request: Request) -> Answer:
     return Answer(200, pretty(body) if asked.indented else body, *headers)
 
 
-def _asked(services: Services, request: Request, is_lenient: bool) -> tuple[Asked, bool, tuple[Any, ...]]:
+def _asked(services: Services, request: Request, is_lenient: bool) -> tuple[Asked, bool, Start]:
     """Return what URL and body ask, whether its terms stay out of links, and where the page begins."""
     search = services.mapping_set.search
     visible = pairs_of(request.query)
@@ -58,14 +58,7 @@ def _asked(services: Services, request: Request, is_lenient: bool) -> tuple[Aske
         refuse_person_number(f"{name} {value}", request.type)
     hidden = request.body is not None
     asked = parse(search, request.type, visible + pairs_of(_form(request)), base=services.base_url, lenient=is_lenient)
-    if not asked.page:
-        return asked, hidden, ()
-    token = services.tokens.open(asked.page)
-    if token.hidden:
-        asked, hidden = _unhidden(services, request.type, asked, token.hidden), True
-    if token.search != _search_hash(services, request.type, asked.clauses, asked.sort):
-        raise Refused(Issue("page-token-invalid", "_page"))
-    return asked, hidden, token.position
+    return opened(services, request.type, asked, hidden=hidden)
 
 
 def _form(request: Request) -> bytes:
@@ -75,26 +68,6 @@ def _form(request: Request) -> bytes:
     if request.headers.get(b"content-type", b"").split(b";")[0].strip().lower() != FORM:
         raise Refused(Issue("media-type-unsupported", "", {"allowed": FORM.decode()}))
     return request.body
-
-
-def _unhidden(services: Services, resource_type: str, asked: Asked, hidden: str) -> Asked:
-    """The search that a token carries; nothing but format may stand beside such a token."""
-    if asked.applied or asked.ignored:
-        raise Refused(Issue("page-token-invalid", "_page"))
-    pairs = pairs_of(hidden.encode())
-    whole = parse(services.mapping_set.search, resource_type, pairs, base=services.base_url, lenient=False)
-    return replace(whole, page=asked.page, indented=asked.indented, general=asked.general)
-
-
-def _search_hash(services: Services, resource_type: str, clauses: Sequence[Clause], sort: Sequence[Sort]) -> str:
-    """What a page token is bound to: the mappings, the type, the restrictions and the order."""
-    parts = [
-        services.mapping_set.hash,
-        resource_type,
-        sorted(map(repr, clauses)),
-        [repr(key) for key in sort],
-    ]
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
 def _entries(services: Services, resource_type: str, matches: Sequence[Found], issues: list[Issue]) -> list[bytes]:
@@ -123,27 +96,6 @@ def _bad_row(services: Services, mapping: CompiledMapping, key: str, error: Base
     row = hashlib.sha256(f"{mapping.kind.name}\0{key}".encode()).hexdigest()[:12]
     services.bad_row(mapping.name, row, error)
     return Issue("record-not-rendered", "", {"row": row})
-
-
-def _links(
-    services: Services, resource_type: str, asked: Asked, hidden: bool, start: tuple[Any, ...], page: Page
-) -> dict[str, str]:
-    """The self link with what was applied, and the next link when more follow."""
-    base = f"{services.base_url}/{resource_type}"
-    search = _search_hash(services, resource_type, asked.clauses, asked.sort)
-    carried = join_pairs(asked.applied) if hidden else ""
-
-    def link(position: tuple[Any, ...]) -> str:
-        pairs: Pairs = [] if hidden else list(asked.applied)
-        if position or carried:
-            pairs.append(("_page", services.tokens.seal(PageToken(search, position, carried))))
-        text = join_pairs(pairs + asked.general)
-        return f"{base}?{text}" if text else base
-
-    links = {"self": link(start)}
-    if page.more and page.matches:
-        links["next"] = link(page.matches[-1].position)
-    return links
 
 
 def _outcome_entry(issues: list[Issue], self_link: str, tongue: str) -> bytes:

@@ -167,7 +167,7 @@ def search_resources(services: Services, request: Request) -> Answer:
     links = [{"relation": "self", "url": _link(base, shown_pairs + _paged(asked.page) + asked.general)}]
     if page and len(rest) > size:
         carried = join_pairs(asked.applied) if hidden else ""
-        token = services.tokens.seal(PageToken(_bound(request, asked), (page[-1].id,), carried))
+        token = services.tokens.seal(PageToken(_bound(request, asked), (page[-1].id,), carried), services.now())
         links.append({"relation": "next", "url": _link(base, shown_pairs + _paged(token) + asked.general)})
     bundle: dict[str, Any] = {"resourceType": "Bundle", "type": "searchset", "total": len(matches), "link": links}
     entries = [
@@ -198,7 +198,7 @@ def _asked(services: Services, request: Request, is_lenient: bool) -> tuple[Aske
     hidden = request.body is not None
     if not asked.page:
         return asked, hidden
-    token = services.tokens.open(asked.page)
+    token = services.tokens.open(asked.page, services.now())
     if token.hidden:
         if asked.applied or asked.ignored:
             raise Refused(Issue("page-token-invalid", "_page"))

@@ -12,15 +12,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
-from sqlalchemy import BindParameter, ColumnElement, Select, Table, and_, func, or_, select, true
+from sqlalchemy import BindParameter, ColumnElement, Select, Table, func, select
 
 from fhir_facade.contracts import Clause, Found, Page, Query, Record, Sort
 from fhir_facade.mapping.columns import KEY, SearchColumn
 from fhir_facade.mapping.kinds import Kind, Kinds
 from fhir_facade.outcome import Issue, Refused
 from fhir_facade.store.connections import MEMORY, Connections
+from fhir_facade.store.keyset import Place, beyond, order_by, put_in_order, walk_of
 from fhir_facade.store.reading import Reader
 from fhir_facade.store.tables import COUNTERS, LISTS, SQLITE, WRITTEN, Schema, build_schema, text_of
 from fhir_facade.store.writer import Writer
@@ -128,16 +129,16 @@ class SqliteStore:
         return {name: text_of(select(func.count()).select_from(shape.table)) for name, shape in shapes}
 
     def find(self, query: Query, search: SearchPlan) -> Page:
-        """Return one page in the total order (sort keys, source, record key), after the query's position."""
+        """Return one page in the total order (sort keys, source, record key), next to the query's position."""
         sources: Sequence[SourceRef] = search.sources(query.resource_type)
-        rows: list[_Place] = []
+        rows: list[Place] = []
         with self._connections.snapshot() as connection:
             for number, source in enumerate(sources):
                 narrow = self._select(query, search, number, source)
                 for row in connection.execute(*self._compiled(narrow)):
-                    rows.append(_Place(tuple(row[:-1]), number, row[-1]))
-            _put_in_order(rows, [key.descending for key in query.sort])
-            page = rows[: query.count]
+                    rows.append(Place(tuple(row[:-1]), number, row[-1]))
+            put_in_order(rows, walk_of(query))
+            page = rows[: query.count][:: -1 if query.backward else 1]
             matches = self._matches(connection, sources, page)
             total = self._total(connection, query, search) if query.total else None
         return Page(matches, len(rows) > query.count, total)
@@ -155,15 +156,14 @@ class SqliteStore:
         """The order values and keys of a source's matches on the page, and of one more."""
         key = self.tables[source.kind.name].c[KEY]
         order = list(search.order(source, query.sort, self.tables)) if query.sort else []
-        descending = [each.descending for each in query.sort]
-        directed = [column.desc() if down else column for column, down in zip(order, descending, strict=True)]
+        walk = walk_of(query)
         return (
             select(*order, key)
             .where(
                 search.where(source, query.clauses, self.tables),
-                _after(query.after, order, descending, number, key),
+                beyond(query.after, walk, order, number, key),
             )
-            .order_by(*directed, key)
+            .order_by(*order_by(walk, order, key))
             .limit(query.count + 1)
             .offset(0)  # said here, or the compiler makes it up: a parameter that _compiled would not know
         )
@@ -187,7 +187,7 @@ class SqliteStore:
         return text, [values[index] if place is None else values[index][place] for index, place in slots]
 
     def _matches(
-        self, connection: sqlite3.Connection, sources: Sequence[SourceRef], page: Sequence[_Place]
+        self, connection: sqlite3.Connection, sources: Sequence[SourceRef], page: Sequence[Place]
     ) -> list[Found]:
         by_kind: dict[str, list[str]] = {}
         for place in page:
@@ -246,39 +246,6 @@ class SqliteStore:
     def close(self) -> None:
         """Close the connections of every thread."""
         self._connections.close()
-
-
-class _Place(NamedTuple):
-    """Where a match stands in the total order."""
-
-    order: tuple[Any, ...]
-    source: int
-    key: str
-
-
-def _put_in_order(rows: list[_Place], descending: Sequence[bool]) -> None:
-    rows.sort(key=lambda row: (row.source, row.key))
-    for index in reversed(range(len(descending))):
-        rows.sort(key=lambda row: row.order[index], reverse=descending[index])
-
-
-def _after(
-    position: tuple[Any, ...],
-    order: Sequence[ColumnElement[Any]],
-    descending: Sequence[bool],
-    number: int,
-    key: ColumnElement[str],
-) -> ColumnElement[bool]:
-    """The rows of source `number` that come after a position: the sort values, then source and key."""
-    if not position:
-        return true()
-    *values, source, last = position
-    tail: ColumnElement[bool] = key > last if number == source else true() if number > source else ~true()
-    for column, down, value in reversed(list(zip(order, descending, values, strict=True))):
-        beyond = column < value if down else column > value
-        bound = column <= value if down else column >= value  # the same once more: an index can be used
-        tail = and_(bound, or_(beyond, tail))
-    return tail
 
 
 def _compile_shape(
