@@ -38,10 +38,10 @@ def opened(services: Services, resource_type: str, asked: Asked, *, hidden: bool
     if not asked.page:
         return asked, hidden, Start()
     token = services.tokens.open(asked.page, services.now())
-    if token.hidden:
-        asked, hidden = _unhidden(services, resource_type, asked, token.hidden), True
     if token.mappings != services.mapping_set.hash:
         raise Refused(Issue("page-token-outdated", "_page"))
+    if token.hidden:
+        asked, hidden = _unhidden(services, resource_type, asked, token.hidden), True
     if token.search != _search_hash(resource_type, asked.clauses, asked.sort):
         raise Refused(Issue("page-token-invalid", "_page"))
     return asked, hidden, Start(token.position, token.backward)
@@ -53,7 +53,10 @@ def _unhidden(services: Services, resource_type: str, asked: Asked, hidden: str)
     if asked.ignored or not given.issubset(BESIDE):
         raise Refused(Issue("page-token-invalid", "_page"))
     pairs = [pair for pair in pairs_of(hidden.encode()) if pair[0] not in given] + asked.applied
-    whole = parse(services.mapping_set.search, resource_type, pairs, base=services.base_url, lenient=False)
+    try:
+        whole = parse(services.mapping_set.search, resource_type, pairs, base=services.base_url, lenient=False)
+    except Refused:  # a search of another type; what it asks is not for this answer to tell
+        raise Refused(Issue("page-token-invalid", "_page")) from None
     return replace(whole, page=asked.page, indented=asked.indented, general=asked.general)
 
 

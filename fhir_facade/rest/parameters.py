@@ -108,6 +108,8 @@ def _result_parameter(asked: Asked, search: SearchPlan, resource_type: str, name
         asked.total = value != "none"
         asked.applied.append((name, value))
     elif name == "_page":
+        if not value:
+            raise Refused(Issue("page-token-invalid", "_page"))
         asked.page = value
     else:
         if name == "_format":

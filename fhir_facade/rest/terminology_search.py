@@ -105,7 +105,7 @@ EXAMPLES: Mapping[str, Mapping[str, str]] = {
 RESULT: Mapping[str, tuple[str, str, str]] = {
     "_count": ("integer", "20", f"Most matches on a page, 0 to {COUNT_LIMIT}; {COUNT_DEFAULT} when left out."),
     "_summary": ("code", "true", "true: heads without codes; count: only how many; false or data: whole."),
-    "_page": ("string", "", "Where to go on; taken from a 'next' link, never made up."),
+    "_page": ("string", "", "Where to go on; taken from a 'next' link, never made up, and good for a while."),
     "_format": ("string", "json", "The format, instead of the Accept header; only JSON is given."),
     "_pretty": ("boolean", "true", "Indent the answer for people."),
 }
@@ -255,6 +255,8 @@ def _result(asked: Asked, name: str, value: str) -> None:
         asked.summary = value
         asked.applied.append((name, value))
     elif name == "_page":
+        if not value:
+            raise Refused(Issue("page-token-invalid", "_page"))
         asked.page = value
     else:
         if name == "_format":

@@ -146,6 +146,7 @@ def test_a_count_above_the_limit_is_cut_and_the_self_link_says_so(ask: Ask) -> N
         ("_sort=_id&_sort=date", "parameter-repeated", "_sort"),
         ("_sort=-dato", "sort-unknown", "did you mean 'date'?"),
         ("_page=abc", "page-token-invalid", ""),
+        ("_page=", "page-token-invalid", ""),
         ("_pretty=yes", "search-value-invalid", "true"),
         ("&".join(["status=finished"] * 51), "search-too-complex", "50"),
         ("_id=" + ",".join(["a"] * 501), "search-too-complex", "500"),
