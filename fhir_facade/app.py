@@ -77,6 +77,7 @@ def build_app(settings: Settings) -> Server:
         catalogue=catalogue,
         packages=packages,
         validator=validator,
+        explain=settings.explain,
     )
     log = AccessLog(settings.log_level)
     lane = FhirLane(services, log)

@@ -72,6 +72,32 @@ class Page:
     total: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ExplainedParameter:
+    """What one parameter of a search became in one mapping: the mapping's rows (file:line) and columns (table.column).
+
+    `use` is "where" for a restriction and "order" for a sort key.
+    """
+
+    use: str
+    name: str
+    modifier: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """How one mapping of a type was searched: the SQL without values, the plan, rows that came back, milliseconds."""
+
+    mapping: str
+    parameters: tuple[ExplainedParameter, ...]
+    sql: str
+    plan: tuple[str, ...]
+    rows: int
+    milliseconds: float
+
+
 class RecordStore(Protocol):
     """What the rest of the house asks of a place where records live."""
 

@@ -59,6 +59,9 @@ class Settings(BaseSettings):
     page_life: int = Field(
         default=3600, ge=1, description="Seconds that links to other pages are good for; then the answer is 410."
     )
+    explain: bool = Field(
+        default=True, description="Answers _explain=true: the SQL of a search without its values, and its plan."
+    )
     synthetic_data: bool = Field(
         default=False,
         description="Declares that no real person is in the data; allows another address than loopback.",

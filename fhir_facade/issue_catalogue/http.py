@@ -58,6 +58,30 @@ ROWS: Rows = {
         "Sidenøkkelen er ikke vår, eller hører til et annet søk.",
         "Start the search again from its first page.", "Start søket på nytt fra første side.",
     ),
+    "explain-off": (
+        "error", "not-supported", 400,
+        "This server does not explain searches.", "Denne tjeneren forklarer ikke søk.",
+        "Leave _explain out; who runs the server sets FHIR_FACADE_EXPLAIN=true to allow it.",
+        "Utelat _explain; den som drifter tjeneren, tillater det med FHIR_FACADE_EXPLAIN=true.",
+    ),
+    "explain-parameter": (
+        "information", "informational", 200,
+        "'{name}' ({use}) in {mapping}: rows {rows}, columns {columns}.",
+        "'{name}' ({use}) i {mapping}: rader {rows}, kolonner {columns}.",
+        "", "",
+    ),
+    "explain-statement": (
+        "information", "informational", 200,
+        "{mapping}: {rows} rows found in {milliseconds} ms by: {sql} -- plan: {plan}",
+        "{mapping}: {rows} rader funnet på {milliseconds} ms med: {sql} -- plan: {plan}",
+        "", "",
+    ),
+    "explain-time": (
+        "information", "informational", 200,
+        "{records} records were read and written as FHIR, in {milliseconds} ms from the request to here.",
+        "{records} poster ble lest og skrevet som FHIR, på {milliseconds} ms fra forespørselen til hit.",
+        "", "",
+    ),
     "page-token-expired": (
         "error", "expired", 410,
         "The link to this page is too old: links are good for {minutes} minutes.",

@@ -133,6 +133,12 @@ class SearchPlan:
             self._hits[key] = hits(source.rules.resource_type, parameter, source.flat)
         return self._hits[key]
 
+    def rows_of(self, source: Source, code: str) -> tuple[str, ...]:
+        """The rows of a mapping (file:line) that a parameter reads."""
+        parameter = parameters_of(source.rules.resource_type).get(code)
+        found = self._hits_of(source, parameter) if parameter else []
+        return tuple(dict.fromkeys(hit.rule.at for hit in found))
+
     # --- what the store computes when it writes
 
     @cached_property

@@ -18,6 +18,7 @@ from fhir_facade.rest.query_string import (
     bad_value,
     check_format,
     is_pretty,
+    is_true,
     unknown_parameter,
 )
 from fhir_facade.store.batches import shown
@@ -47,6 +48,7 @@ RESULT_PARAMETERS: Mapping[str, tuple[str, str, str]] = {  # name → type, exam
         "accurate",
         "accurate or estimate: Bundle.total is the number of all matches, exact in both; none (default): no total.",
     ),
+    "_explain": ("boolean", "true", "Say in the Bundle what the search became: SQL without values, plan, rows, time."),
     "_format": ("string", "json", "The format, instead of the Accept header; only JSON is given."),
     "_pretty": ("boolean", "true", "Indent the answer for people."),
     "_page": ("string", "", "Where to go on; taken from a link of a Bundle, never made up, and good for a while."),
@@ -63,6 +65,7 @@ class Asked:
     count: int = COUNT_DEFAULT
     indented: bool = False
     total: bool = False
+    explain: bool = False
     page: str = ""
     applied: Pairs = field(default_factory=list)
     general: Pairs = field(default_factory=list)
@@ -106,6 +109,9 @@ def _result_parameter(asked: Asked, search: SearchPlan, resource_type: str, name
         if value not in TOTALS:
             raise Refused(bad_value("_total", "code", f"none of {', '.join(TOTALS)}", "_total=accurate"))
         asked.total = value != "none"
+        asked.applied.append((name, value))
+    elif name == "_explain":
+        asked.explain = is_true(name, value)
         asked.applied.append((name, value))
     elif name == "_page":
         if not value:

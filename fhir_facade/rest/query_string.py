@@ -77,8 +77,13 @@ def check_format(value: str) -> None:
 
 def is_pretty(value: str) -> bool:
     """Read _pretty."""
+    return is_true("_pretty", value)
+
+
+def is_true(name: str, value: str) -> bool:
+    """Read a parameter that is true or false."""
     if value not in ("true", "false"):
-        raise Refused(bad_value("_pretty", "boolean", "neither true nor false", "_pretty=true"))
+        raise Refused(bad_value(name, "boolean", "neither true nor false", f"{name}=true"))
     return value == "true"
 
 

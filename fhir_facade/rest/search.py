@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Sequence
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 import orjson
@@ -15,6 +16,7 @@ import orjson
 from fhir_facade.contracts import Found, Page, Query
 from fhir_facade.outcome import Issue, Refused, operation_outcome
 from fhir_facade.rest.answer import MOST_ISSUES, Answer, pretty
+from fhir_facade.rest.explain import check_explain, explanation
 from fhir_facade.rest.links import Start, opened, page_links
 from fhir_facade.rest.negotiation import language, lenient
 from fhir_facade.rest.parameters import Asked, parse
@@ -30,8 +32,11 @@ LENIENT_APPLIED = (b"preference-applied", b"handling=lenient")
 
 def search_type(services: Services, request: Request) -> Answer:
     """Answer the Bundle of one page of matches."""
+    began = perf_counter()
     is_lenient = lenient(request.headers.get(b"prefer", b""))
     asked, hidden, start = _asked(services, request, is_lenient)
+    if asked.explain:
+        check_explain(services)
     # https://hl7.org/fhir/R4/search.html#count: with _count=0 only the number is asked for
     total = asked.total or asked.count == 0
     query = Query(
@@ -42,6 +47,9 @@ def search_type(services: Services, request: Request) -> Answer:
         page = Page((), more=False, total=page.total)
     issues = list(asked.ignored)
     entries = _entries(services, request.type, page.matches, issues)
+    if asked.explain:
+        took = 1000 * (perf_counter() - began)
+        issues += explanation(services.store.explain(query, services.mapping_set.search), page, took)
     links = page_links(services, request.type, asked, start, page, hidden=hidden)
     if issues:
         entries.append(_outcome_entry(issues, links["self"], language(request.headers.get(b"accept-language", b""))))

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 from zoneinfo import ZoneInfo
 
-from fhir_facade.contracts import Page, Query, Record
+from fhir_facade.contracts import Explained, Page, Query, Record
 from fhir_facade.mapping.translating import Translations
 from fhir_facade.terminology.catalogue import Catalogue
 from fhir_facade.validation_stream import plain_validator
@@ -31,6 +31,10 @@ class SearchableStore(Protocol):
 
     def find(self, query: Query, search: SearchPlan) -> Page:
         """Return one page of matches in the total order; Refused when a value or a modifier is wrong."""
+        ...
+
+    def explain(self, query: Query, search: SearchPlan) -> list[Explained]:
+        """Return how each mapping of the type was searched."""
         ...
 
 
@@ -64,7 +68,7 @@ class Services:
 
     `translations` are the code maps of `mapping_set`; the lane makes both, whenever the mappings change.
     `packages` hold the profiles that /metadata lists. `validator` makes the validator when it is first needed; one
-    request may bring `most_validated` bytes to it.
+    request may bring `most_validated` bytes to it. `explain` says whether `_explain` is answered.
     """
 
     mapping_set: MappingSet
@@ -79,6 +83,7 @@ class Services:
     packages: Packages | None = None
     validator: Callable[[], Validator] = plain_validator
     most_validated: int = MOST_VALIDATED
+    explain: bool = True
     bad_row: Callable[[str, str, BaseException], None] = lambda mapping, row, error: None
 
 

@@ -12,15 +12,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
+from time import perf_counter
 from typing import Any, Protocol
 
 from sqlalchemy import BindParameter, ColumnElement, Select, Table, func, select
 
-from fhir_facade.contracts import Clause, Found, Page, Query, Record, Sort
+from fhir_facade.contracts import Clause, Explained, Found, Page, Query, Record, Sort
 from fhir_facade.mapping.columns import KEY, SearchColumn
 from fhir_facade.mapping.kinds import Kind, Kinds
 from fhir_facade.outcome import Issue, Refused
 from fhir_facade.store.connections import MEMORY, Connections
+from fhir_facade.store.explaining import parameters_used
 from fhir_facade.store.keyset import Place, beyond, order_by, put_in_order, walk_of
 from fhir_facade.store.reading import Reader
 from fhir_facade.store.tables import COUNTERS, LISTS, SQLITE, WRITTEN, Schema, build_schema, text_of
@@ -54,6 +56,10 @@ class SearchPlan(Protocol):
 
     def order(self, source: Any, sort: Sequence[Sort], tables: Mapping[str, Table]) -> Sequence[ColumnElement[Any]]:
         """One column for each sort key, never NULL and comparable across sources."""
+        ...
+
+    def rows_of(self, source: Any, code: str) -> tuple[str, ...]:
+        """The rows of the source's mapping (file:line) that a parameter reads."""
         ...
 
 
@@ -142,6 +148,20 @@ class SqliteStore:
             matches = self._matches(connection, sources, page)
             total = self._total(connection, query, search) if query.total else None
         return Page(matches, len(rows) > query.count, total)
+
+    def explain(self, query: Query, search: SearchPlan) -> list[Explained]:
+        """Return how `find` asks each source; the statements are run once more to be timed."""
+        out = []
+        with self._connections.snapshot() as connection:
+            for number, source in enumerate(search.sources(query.resource_type)):
+                text, values = self._compiled(self._select(query, search, number, source))
+                began = perf_counter()
+                rows = len(connection.execute(text, values).fetchall())
+                took = 1000 * (perf_counter() - began)
+                plan = tuple(row[-1] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", values))
+                used = parameters_used(query, search, source, self.tables)
+                out.append(Explained(source.mapping, used, " ".join(text.split()), plan, rows, took))
+        return out
 
     def _total(self, connection: sqlite3.Connection, query: Query, search: SearchPlan) -> int:
         """How many records match; no record is of two sources."""
