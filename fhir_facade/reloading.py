@@ -174,6 +174,8 @@ def unfit_for(schema: Schema, mapping_set: MappingSet) -> list[Finding]:
         return [Finding("records", 1, f"the record kinds ask for other tables than the open database has: {RESTART}")]
     out = []
     for each in mapping_set.search.columns:
+        if not each.stored:
+            continue
         mine = have.get((each.kind, each.child, each.name))
         if mine is None or (mine.type, mine.reads) != (each.type, each.reads):
             field = ".".join(

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fhir_facade.mapping.codecs import Unusable, oslo_time
-from fhir_facade.mapping.columns import SearchColumn, column_name
+from fhir_facade.mapping.columns import SearchColumn, column_name, index_only
 from fhir_facade.mapping.ir import Coded, Constant, Copy, Derive, Identify, Key, Logical, Refer, Rule
 from fhir_facade.mapping.kinds import Kind, Kinds
 from fhir_facade.mapping.search_hits import Hit
@@ -30,12 +30,15 @@ def folded_name(rule: Any) -> str:
 
 
 def columns_of(kind: Kind, kinds: Kinds, parameter_type: str, hit: Hit) -> list[SearchColumn]:
+    """The columns that a search over one rule needs, or the field's own with an index where it names one record."""
     rule = hit.rule
-    if not isinstance(rule, Copy):
-        return []
     owner, child = kind.name, hit.each.child if hit.each else ""
     if child and kind.children[child].records:
         owner, child = kinds[kind.children[child].records].name, ""
+    if isinstance(rule, Identify):
+        return [index_only(owner, child, rule.field)]
+    if not isinstance(rule, Copy):
+        return []
     reads = tuple((name, rule.codec) for name in rule.fields)
     if parameter_type == "date":
         return [

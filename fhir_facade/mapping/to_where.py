@@ -11,11 +11,32 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Table, and_, exists, false, func, literal, not_, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Table,
+    and_,
+    exists,
+    false,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+)
 
 from fhir_facade.contracts import Clause, Sort
 from fhir_facade.definitions import SearchParameter
-from fhir_facade.mapping.columns import KEY, PARENT, SearchColumn, column_name, link_column
+from fhir_facade.mapping.columns import (
+    HIGHEST,
+    KEY,
+    LOWEST,
+    PARENT,
+    SearchColumn,
+    column_name,
+    joined,
+    link_column,
+)
 from fhir_facade.mapping.findings import nearest
 from fhir_facade.mapping.ir import (
     Coded,
@@ -30,6 +51,7 @@ from fhir_facade.mapping.ir import (
 from fhir_facade.mapping.kinds import Kind, Kinds
 from fhir_facade.mapping.search_columns import columns_of, example, folded_name, high_name, low_name
 from fhir_facade.mapping.search_hits import Flat, Hit, conditions, flat_rules, hits, parameters_of
+from fhir_facade.mapping.search_order import or_empty, order_column, order_columns, order_of, periods
 from fhir_facade.mapping.search_presence import writes
 from fhir_facade.mapping.search_tokens import token_where
 from fhir_facade.mapping.search_values import (
@@ -47,8 +69,6 @@ Tables = Mapping[str, Table]
 Where = ColumnElement[bool]
 MODIFIERS: Mapping[str, tuple[str, ...]] = {"string": ("exact", "contains", "missing"), "token": ("not", "missing")}
 """What a type of parameter takes beside its plain form; those that are not named take :missing only."""
-
-LOWEST, HIGHEST = -(2**62), 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +165,21 @@ class SearchPlan:
     def columns(self) -> tuple[SearchColumn, ...]:
         """The computed columns that date and string searches need."""
         out: dict[tuple[str, str, str], SearchColumn] = {}
+
+        def add(column: SearchColumn) -> None:
+            key = (column.kind, column.child, column.name)
+            out[key] = joined(out[key], column) if key in out else column
+
         for resource_type, sources in self._sources.items():
             for source in sources:
                 for parameter in parameters_of(resource_type).values():
                     for hit in self._hits_of(source, parameter):
                         for column in columns_of(source.kind, self.kinds, parameter.type, hit):
-                            out[(column.kind, column.child, column.name)] = column
+                            add(column)
+                for code in self.sortable(resource_type):
+                    parameter = parameters_of(resource_type)[code]
+                    for column in order_columns(source.kind, self.kinds, parameter, self._hits_of(source, parameter)):
+                        add(column)
         return tuple(out.values())
 
     # --- expressions
@@ -246,11 +275,14 @@ class SearchPlan:
     def _dates(self, source: Source, prefix: str, span: Range, found: list[Hit], tables: Tables) -> Where:
         """Start and end of one period are judged together; anything else by itself."""
         out = []
-        for group in _periods(found):
+        for group in periods(found):
 
             def build(hit: Hit, table: FromClause, group: list[Hit] = group) -> Where:
                 low, high, present = _bounds(group, table)
-                return and_(present, _compare(prefix, span, low, high))
+                same = (
+                    [low <= span.high] if prefix == "eq" and not group[0].part else []
+                )  # two bounds: an index is used
+                return and_(present, _compare(prefix, span, low, high), *same)
 
             out.append(self._placed(source, group[0], build, tables))
         return or_(false(), *out)
@@ -260,21 +292,15 @@ class SearchPlan:
         return [self._sort_key(source, each, tables) for each in sort]
 
     def _sort_key(self, source: Source, sort: Sort, tables: Tables) -> ColumnElement[Any]:
-        resource_type = source.rules.resource_type
-        parameter = self.parameter(resource_type, Clause(sort.parameter, ()))
+        parameter = self.parameter(source.rules.resource_type, Clause(sort.parameter, ()))
         table = tables[source.kind.name]
-        found = [hit for hit in self._hits_of(source, parameters_of(resource_type)[parameter.code]) if not hit.each]
         if parameter.code == "_id":
             return table.c[KEY]
-        if parameter.type == "date":
-            if not found:
-                return literal(HIGHEST)
-            return func.coalesce(_bounds(_periods(found)[0], table)[0], HIGHEST)
-        if not found:
-            return literal("")
-        rule = found[0].rule
-        name = folded_name(rule) if parameter.type == "string" else column_name(rule.field)  # type: ignore[union-attr]
-        return func.coalesce(table.c[name], "")
+        hits = self._hits_of(source, parameters_of(source.rules.resource_type)[parameter.code])
+        found = order_of(parameter.type, hits)
+        if found is None:
+            return literal(HIGHEST if parameter.type == "date" else "")
+        return or_empty(table.c[order_column(parameter.type, found.rule)], found.empty)
 
 
 def _untrue(test: Where) -> Where:
@@ -347,23 +373,15 @@ def _compare(prefix: str, span: Range, low: ColumnElement[int], high: ColumnElem
             return and_(low < span.high, high > span.low)
 
 
-def _periods(found: list[Hit]) -> list[list[Hit]]:
-    """Hits grouped so that the start and the end of one period stand together."""
-    groups: dict[Any, list[Hit]] = {}
-    for hit in found:
-        stem = tuple(step.name for step in hit.rule.path[:-1]) if hit.part else (id(hit.rule),)
-        groups.setdefault((id(hit.each) if hit.each else 0, stem), []).append(hit)
-    return list(groups.values())
-
-
 def _bounds(group: list[Hit], table: FromClause) -> tuple[Any, Any, Any]:
     """(low, high, there is something) of a date or a period; an open end is far away."""
     if not group[0].part:
         rule = group[0].rule
-        low, high = table.c[low_name(rule)], table.c[high_name(rule)]
-        return low, high, low.is_not(None)
+        start = table.c[low_name(rule)]
+        return start, table.c[high_name(rule)], start.is_not(None)
     by_part = {hit.part: hit.rule for hit in group}
-    low = table.c[low_name(by_part["start"])] if "start" in by_part else literal(None)
-    high = table.c[high_name(by_part["end"])] if "end" in by_part else literal(None)
-    present = or_(*(column.is_not(None) for column, part in ((low, "start"), (high, "end")) if part in by_part))
-    return func.coalesce(low, LOWEST), func.coalesce(high, HIGHEST), present
+    low = or_empty(table.c[low_name(by_part["start"])], LOWEST) if "start" in by_part else literal(LOWEST)
+    high = or_empty(table.c[high_name(by_part["end"])], HIGHEST) if "end" in by_part else literal(HIGHEST)
+    named = {"start": low_name, "end": high_name}
+    present = or_(*(table.c[named[part](rule)].is_not(None) for part, rule in by_part.items()))
+    return low, high, present

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import BindParameter, ColumnElement, and_, false, or_, true, tuple_
+from sqlalchemy import BindParameter, ColumnElement, and_, true
 
 from fhir_facade.contracts import Query
 
@@ -40,12 +40,6 @@ def walk_of(query: Query) -> Walk:
     return Walk(down, down[-1] if down else query.backward)
 
 
-def order_by(walk: Walk, order: Sequence[Column], key: Column) -> list[Column]:
-    """What to sort a source's rows by; what is the same for all of them is left out."""
-    columns = [(column, down) for column, down in zip(order, walk.down, strict=True) if not _is_constant(column)]
-    return [column.desc() if down else column for column, down in (*columns, (key, walk.tail))]
-
-
 def put_in_order(rows: list[Place], walk: Walk) -> None:
     """Sort the rows of all sources, the way they are read."""
     rows.sort(key=lambda row: (row.source, row.key), reverse=walk.tail)
@@ -53,49 +47,51 @@ def put_in_order(rows: list[Place], walk: Walk) -> None:
         rows.sort(key=lambda row: row.order[index], reverse=walk.down[index])
 
 
-def beyond(position: tuple[Any, ...], walk: Walk, order: Sequence[Column], number: int, key: Column) -> Where:
-    """The rows of source `number` that come after a position (sort values, source, key) on the walk; all when it is ().
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Rows that one range of an index over (sort value, key) holds, and what is left to sort them by."""
 
-    A row comparison wherever the values go one way, which is one range of an index.
+    where: Where
+    order_by: tuple[Column, ...]
+
+
+def ranges(position: tuple[Any, ...], walk: Walk, order: Sequence[Column], number: int, key: Column) -> list[Range]:
+    """The rows of source `number` that come after a position (sort values, source, key) on the walk, nearest first.
+
+    First come the rows with the same sort values and a key beyond, then those that differ in the last value, and so on.
+    All rows are one range when the position is (). What is the same for all rows of a range is not sorted by: a
+    database would sort rows that its index has in order already.
     """
+    varying = [
+        (column, down) for column, down in zip(order, walk.down, strict=True) if not isinstance(column, BindParameter)
+    ]
+    sorting = tuple(column.desc() if down else column for column, down in (*varying, (key, walk.tail)))
     if not position:
-        return true()
+        return [Range(true(), sorting)]
     *values, source, last = position
-    open_end = number != source and (number > source) != walk.tail  # rows with the same values lie beyond too
     parts: list[tuple[Column, bool, Any]] = []
     for column, down, value in zip(order, walk.down, values, strict=True):
         if not isinstance(column, BindParameter):
             parts.append((column, down, value))
-        elif column.value != value:  # the same for all rows of the source: all of them lie here or there
-            return _compared(parts, open_end=(column.value > value) != down)
-    if number == source:
-        parts.append((key, walk.tail, last))
-    return _compared(parts, open_end=open_end)
+        elif column.value != value:  # the same for all rows of the source: all of them lie beyond, or none
+            return _ranges(parts, sorting, open_end=(column.value > value) != down)
+    if number != source:
+        return _ranges(parts, sorting, open_end=(number > source) != walk.tail)
+    tail = [] if any(column is key for column, _, _ in parts) else [(key, walk.tail, last)]
+    return _ranges(parts + tail, sorting, open_end=False)
 
 
-def _compared(parts: Sequence[tuple[Column, bool, Any]], *, open_end: bool) -> Where:
+def _ranges(parts: Sequence[tuple[Column, bool, Any]], sorting: tuple[Column, ...], *, open_end: bool) -> list[Range]:
     """Rows whose columns come after the values, or are equal to them where the end is open."""
     if not parts:
-        return true() if open_end else false()
-    if len({down for _, down, _ in parts}) > 1:
-        return _mixed(parts, open_end=open_end)
-    columns, values = [column for column, _, _ in parts], [value for _, _, value in parts]
-    one: Any = columns[0] if len(parts) == 1 else tuple_(*columns)
-    other: Any = values[0] if len(parts) == 1 else tuple_(*values)
-    if parts[0][1]:
-        return one <= other if open_end else one < other  # type: ignore[no-any-return]
-    return one >= other if open_end else one > other  # type: ignore[no-any-return]
-
-
-def _mixed(parts: Sequence[tuple[Column, bool, Any]], *, open_end: bool) -> Where:
-    """The same for values that go different ways, which no row comparison can say."""
-    tail: Where = true() if open_end else false()
-    for column, down, value in reversed(parts):
-        after = column < value if down else column > value
-        bound = column <= value if down else column >= value  # the same once more: an index can be used
-        tail = and_(bound, or_(after, tail))
-    return tail
-
-
-def _is_constant(column: Column) -> bool:
-    return isinstance(column, BindParameter)
+        return [Range(true(), sorting)] if open_end else []
+    found = []
+    for index in reversed(range(len(parts))):
+        same = [column == value for column, _, value in parts[:index]]
+        column, down, value = parts[index]
+        if open_end and index == len(parts) - 1:
+            after = column <= value if down else column >= value
+        else:
+            after = column < value if down else column > value
+        found.append(Range(and_(*same, after), sorting[index:]))
+    return found

@@ -23,7 +23,7 @@ from fhir_facade.mapping.kinds import Kind, Kinds
 from fhir_facade.outcome import Issue, Refused
 from fhir_facade.store.connections import MEMORY, Connections
 from fhir_facade.store.explaining import parameters_used
-from fhir_facade.store.keyset import Place, beyond, order_by, put_in_order, walk_of
+from fhir_facade.store.keyset import Place, put_in_order, ranges, walk_of
 from fhir_facade.store.reading import Reader
 from fhir_facade.store.tables import COUNTERS, LISTS, SQLITE, WRITTEN, Schema, build_schema, text_of
 from fhir_facade.store.writer import Writer
@@ -140,9 +140,12 @@ class SqliteStore:
         rows: list[Place] = []
         with self._connections.snapshot() as connection:
             for number, source in enumerate(sources):
-                narrow = self._select(query, search, number, source)
-                for row in connection.execute(*self._compiled(narrow)):
-                    rows.append(Place(tuple(row[:-1]), number, row[-1]))
+                enough = len(rows) + query.count + 1
+                for narrow in self._selects(query, search, number, source):
+                    for row in connection.execute(*self._compiled(narrow)):
+                        rows.append(Place(tuple(row[:-1]), number, row[-1]))
+                    if len(rows) >= enough:  # what lies farther off is not on the page
+                        break
             put_in_order(rows, walk_of(query))
             page = rows[: query.count][:: -1 if query.backward else 1]
             matches = self._matches(connection, sources, page)
@@ -154,13 +157,17 @@ class SqliteStore:
         out = []
         with self._connections.snapshot() as connection:
             for number, source in enumerate(search.sources(query.resource_type)):
-                text, values = self._compiled(self._select(query, search, number, source))
-                began = perf_counter()
-                rows = len(connection.execute(text, values).fetchall())
-                took = 1000 * (perf_counter() - began)
-                plan = tuple(row[-1] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", values))
-                used = parameters_used(query, search, source, self.tables)
-                out.append(Explained(source.mapping, used, " ".join(text.split()), plan, rows, took))
+                used, found = parameters_used(query, search, source, self.tables), 0
+                for narrow in self._selects(query, search, number, source):
+                    text, values = self._compiled(narrow)
+                    began = perf_counter()
+                    rows = len(connection.execute(text, values).fetchall())
+                    took = 1000 * (perf_counter() - began)
+                    plan = tuple(row[-1] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", values))
+                    out.append(Explained(source.mapping, used, " ".join(text.split()), plan, rows, took))
+                    used, found = (), found + rows
+                    if found > query.count:
+                        break
         return out
 
     def _total(self, connection: sqlite3.Connection, query: Query, search: SearchPlan) -> int:
@@ -172,21 +179,19 @@ class SqliteStore:
             found += connection.execute(*self._compiled(counted)).fetchone()[0]
         return found
 
-    def _select(self, query: Query, search: SearchPlan, number: int, source: SourceRef) -> Select[Any]:
-        """The order values and keys of a source's matches on the page, and of one more."""
+    def _selects(self, query: Query, search: SearchPlan, number: int, source: SourceRef) -> Iterator[Select[Any]]:
+        """The order values and keys of a source's matches on the page, and of one more; the nearest rows first."""
         key = self.tables[source.kind.name].c[KEY]
         order = list(search.order(source, query.sort, self.tables)) if query.sort else []
-        walk = walk_of(query)
-        return (
-            select(*order, key)
-            .where(
-                search.where(source, query.clauses, self.tables),
-                beyond(query.after, walk, order, number, key),
+        where = search.where(source, query.clauses, self.tables)
+        for each in ranges(query.after, walk_of(query), order, number, key):
+            yield (
+                select(*order, key)
+                .where(each.where, where)  # SQLite takes the first bound of several for its index: this is the nearest
+                .order_by(*each.order_by)
+                .limit(query.count + 1)
+                .offset(0)  # said here, or the compiler makes it up: a parameter that _compiled would not know
             )
-            .order_by(*order_by(walk, order, key))
-            .limit(query.count + 1)
-            .offset(0)  # said here, or the compiler makes it up: a parameter that _compiled would not know
-        )
 
     def _compiled(self, statement: Select[Any]) -> tuple[str, list[Any]]:
         """The text and parameters of a search; compiled once for all searches that differ in values only."""

@@ -29,6 +29,7 @@ from sqlalchemy.sql.elements import ClauseElement
 
 from fhir_facade.mapping.columns import KEY, PARENT, REMAINDER, SearchColumn, column_name, link_column, table_name
 from fhir_facade.mapping.kinds import ChildList, Field, Kind, Kinds, Link
+from fhir_facade.mapping.search_order import or_empty
 
 LISTS = "_lists"  # bit n is set when child list n may have items, so that a read asks for no empty list
 REMAINDERS = "_remainder"  # what resources said of the record and no mapping row took, as JSON by mapping name
@@ -128,12 +129,26 @@ def build_schema(kinds: Kinds, search_columns: Sequence[SearchColumn] = ()) -> S
     schema = Schema(kinds, metadata, {}, counters)
     search: dict[tuple[str, str], list[SearchColumn]] = {}
     for column in search_columns:
-        search.setdefault((column.kind, column.child), []).append(column)
+        if column.stored:
+            search.setdefault((column.kind, column.child), []).append(column)
     for kind in kinds:
         schema.shapes[kind.name] = _kind_table(schema, kind, search)
     if search:
         raise ValueError(f"search columns of tables that no kind has: {sorted(search)}")
+    for column in search_columns:
+        _index_search(schema, column)
     return schema
+
+
+def _index_search(schema: Schema, column: SearchColumn) -> None:
+    """The indexes of a search column, with the key behind: an order asks for it with something in the place of NULL."""
+    table = schema.tables[f"{column.kind}/{column.child}" if column.child else column.kind]
+    key = PARENT if column.child else KEY
+    if column.indexed:
+        _index(table, [column.name], key)
+    for number, empty in enumerate(column.empties):
+        filled = or_empty(table.c[column.name], empty)
+        Index(f"ix_{table.name}__{column.name}__in_order{number or ''}", filled, table.c[key])
 
 
 def stored_fields(kind: Kind) -> list[str]:
@@ -163,7 +178,7 @@ def _kind_table(schema: Schema, kind: Kind, search: dict[tuple[str, str], list[S
         *_search_columns(extra),
     )
     _point(schema, kind, table, kind.links.values(), set(kind.key))
-    _index(table, [*map(link_column, kind.links), *(column.name for column in extra)], KEY)
+    _index(table, map(link_column, kind.links), KEY)
     lists, embedded = [], []
     for place, child in enumerate(kind.children.values()):
         if child.records:
@@ -190,7 +205,7 @@ def _list_table(schema: Schema, kind: Kind, child: ChildList, bit: int, search: 
         sqlite_with_rowid=False,  # the items of a record lie together, in key order
     )
     _point(schema, kind, table, child.links.values(), set())
-    _index(table, [*map(link_column, child.links), *(column.name for column in extra)], PARENT)
+    _index(table, map(link_column, child.links), PARENT)
     names = (*child.fields, *("$" + name for name in child.links))
     return ListTable(child, table, bit, names, extra)
 
