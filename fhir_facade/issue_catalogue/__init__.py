@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fhir_facade.issue_catalogue import (
     http,
+    including,
     loading,
     terminology,
     terminology_import,
@@ -15,6 +16,6 @@ from fhir_facade.issue_catalogue.row import Rows
 
 ROWS: Rows = {
     code: row
-    for rows in (http, writing, loading, terminology, terminology_import, validation, validation_requests)
+    for rows in (http, including, writing, loading, terminology, terminology_import, validation, validation_requests)
     for code, row in rows.ROWS.items()
 }

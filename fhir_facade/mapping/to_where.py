@@ -109,6 +109,11 @@ class SearchPlan:
         self._hits: dict[tuple[str, str, str], list[Hit]] = {}
         self._parameters: dict[str, Mapping[str, Parameter]] = {}
 
+    @property
+    def types(self) -> list[str]:
+        """The resource types that are served, by name."""
+        return sorted(self._sources)
+
     def sources(self, resource_type: str) -> tuple[Source, ...]:
         return self._sources.get(resource_type, ())
 
@@ -146,6 +151,10 @@ class SearchPlan:
         if found.type == "reference" and any(isinstance(rule, Logical) for rule in rules):
             modifiers = ("identifier", *modifiers)
         return Parameter(found.code, found.type, found.targets, modifiers, found.url, example(found.type, rules))
+
+    def hits(self, source: Source, code: str) -> list[Hit]:
+        """The rules of a source that a parameter of its type looks at."""
+        return self._hits_of(source, parameters_of(source.rules.resource_type)[code])
 
     def _hits_of(self, source: Source, parameter: SearchParameter) -> list[Hit]:
         key = (source.rules.resource_type, source.mapping, parameter.code)
@@ -214,7 +223,7 @@ class SearchPlan:
         parameter = self.parameter(resource_type, clause)
         found = self._hits_of(source, parameters_of(resource_type)[clause.parameter])
         if clause.modifier == "missing":
-            present = or_(false(), *(self._placed(source, hit, writes, tables) for hit in found))
+            present = or_(false(), *(self.placed(source, hit, writes, tables) for hit in found))
             return _untrue(present) if missing_value(parameter.code, clause.values) else present
         any_value = [self._value(source, parameter, clause.modifier, text, found, tables) for text in clause.values]
         whole = or_(false(), *any_value)
@@ -237,9 +246,9 @@ class SearchPlan:
             build = lambda hit, table: _uri(hit.rule, text)  # noqa: E731
         else:
             build = lambda hit, table: _string(hit.rule, modifier, text, table)  # noqa: E731
-        return or_(false(), *(self._placed(source, hit, build, tables) for hit in found))
+        return or_(false(), *(self.placed(source, hit, build, tables) for hit in found))
 
-    def _placed(self, source: Source, hit: Hit, build: Any, tables: Tables) -> Where:
+    def placed(self, source: Source, hit: Hit, build: Any, tables: Tables) -> Where:
         """The expression of one hit where it stands: in the record itself, or in one of its list items."""
         outer, inner = conditions(hit)
         table = tables[source.kind.name]
@@ -284,7 +293,7 @@ class SearchPlan:
                 )  # two bounds: an index is used
                 return and_(present, _compare(prefix, span, low, high), *same)
 
-            out.append(self._placed(source, group[0], build, tables))
+            out.append(self.placed(source, group[0], build, tables))
         return or_(false(), *out)
 
     def order(self, source: Source, sort: Sequence[Sort], tables: Tables) -> list[ColumnElement[Any]]:

@@ -15,6 +15,7 @@ import orjson
 from fhir_facade.outcome import Issue, Refused
 from fhir_facade.rest.answer import Answer, pretty
 from fhir_facade.rest.conditional import not_modified
+from fhir_facade.rest.includes import forward_values, reverse_values
 from fhir_facade.rest.query_string import (
     GENERAL,
     bad_value,
@@ -133,6 +134,11 @@ def _rest(mapping_set: MappingSet, surface: Sequence[Interaction], profiles: Map
             "conditionalRead": "full-support",
         }
         if parameters:
+            included = {
+                "searchInclude": forward_values(mapping_set.search, resource_type),
+                "searchRevInclude": reverse_values(mapping_set.search, resource_type),
+            }
+            resource |= {name: values for name, values in included.items() if values}
             resource["searchParam"] = [search_param(parameters[code]) for code in sorted(parameters)]
         resource["operation"] = operations
         resources.append(resource)

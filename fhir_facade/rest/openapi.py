@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fhir_facade.rest.capabilities import described
+from fhir_facade.rest.includes import ANY, INCLUDE, forward_values, reverse_values
+from fhir_facade.rest.includes import NAMES as INCLUDES
 from fhir_facade.rest.parameters import COUNT_DEFAULT, COUNT_LIMIT, RESULT_PARAMETERS
 from fhir_facade.rest.parameters_in import IN_A_BODY
 from fhir_facade.rest.services import Interaction
@@ -159,9 +161,18 @@ def _parameters(mapping_set: MappingSet, row: Interaction, resource_type: str) -
             schema: dict[str, Any] = {"type": kind} | ({"examples": [example]} if example else {})
             if name == "_count":
                 schema = {"type": "integer", "minimum": 0, "maximum": COUNT_LIMIT, "default": COUNT_DEFAULT}
+            if name in INCLUDES:
+                schema = _includes(mapping_set, name, resource_type)
             if name == "_sort":
                 schema = {"type": "string", "examples": list(mapping_set.search.sortable(resource_type)[:3])}
             yield {"name": name, "in": "query", "description": meaning, "schema": schema}
+
+
+def _includes(mapping_set: MappingSet, name: str, resource_type: str) -> dict[str, Any]:
+    """The references that can be included in a search of a type; one may end in :Type, the type referred to."""
+    values = forward_values if name == INCLUDE else reverse_values
+    said = list(values(mapping_set.search, resource_type)) or [ANY]
+    return {"type": "array", "items": {"type": "string", "enum": said}, "examples": [said[:1]]}
 
 
 def _schemas(mapping_set: MappingSet) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from fhir_facade.contracts import Clause, Sort
 from fhir_facade.mapping.findings import nearest
 from fhir_facade.outcome import Issue, Refused
+from fhir_facade.rest.includes import NAMES as INCLUDES
+from fhir_facade.rest.includes import Include, faults_of, read_include
 from fhir_facade.rest.query_string import (
     Pairs,
     bad_value,
@@ -49,6 +51,8 @@ RESULT_PARAMETERS: Mapping[str, tuple[str, str, str]] = {  # name → type, exam
         "accurate or estimate: Bundle.total is the number of all matches, exact in both; none (default): no total.",
     ),
     "_explain": ("boolean", "true", "Say in the Bundle what the search became: SQL without values, plan, rows, time."),
+    "_include": ("string", "", "References of the matches whose resources are put beside them; may be repeated."),
+    "_revinclude": ("string", "", "References to the matches whose resources are put beside them; may be repeated."),
     "_format": ("string", "json", "The format, instead of the Accept header; only JSON is given."),
     "_pretty": ("boolean", "true", "Indent the answer for people."),
     "_page": ("string", "", "Where to go on; taken from a link of a Bundle, never made up, and good for a while."),
@@ -70,6 +74,7 @@ class Asked:
     applied: Pairs = field(default_factory=list)
     general: Pairs = field(default_factory=list)
     ignored: list[Issue] = field(default_factory=list)
+    includes: list[Include] = field(default_factory=list)
 
 
 def parse(search: SearchPlan, resource_type: str, pairs: Pairs, *, base: str, lenient: bool) -> Asked:
@@ -82,7 +87,10 @@ def parse(search: SearchPlan, resource_type: str, pairs: Pairs, *, base: str, le
     seen: set[str] = set()
     for name, value in pairs:
         try:
-            if name in RESULT_PARAMETERS:
+            if name.partition(":")[0] in INCLUDES:
+                asked.includes.append(read_include(search, name, value))
+                asked.applied.append((name, value))
+            elif name in RESULT_PARAMETERS:
                 if name in seen:
                     faults.append(Issue("parameter-repeated", name, {"name": name}))
                 seen.add(name)
@@ -92,6 +100,7 @@ def parse(search: SearchPlan, resource_type: str, pairs: Pairs, *, base: str, le
         except Refused as refused:
             faults += refused.issues
     faults += _too_much(asked.clauses)
+    faults += faults_of(search, (resource_type,), asked.includes)
     if faults:
         raise Refused(*faults)
     return asked

@@ -66,7 +66,7 @@ def unknown_parameter(name: str, resource_type: str, allowed: Iterable[str], *, 
 
 def join_pairs(pairs: Pairs) -> str:
     """Pairs back into a query string, in one spelling."""
-    return "&".join(f"{quote(name, safe=':-._~')}={quote(value, safe=':/,-._~$')}" for name, value in pairs)
+    return "&".join(f"{quote(name, safe=':-._~')}={quote(value, safe=':/,-._~$*')}" for name, value in pairs)
 
 
 def check_format(value: str) -> None:

@@ -17,6 +17,7 @@ from fhir_facade.contracts import Found, Page, Query
 from fhir_facade.outcome import Issue, Refused, operation_outcome
 from fhir_facade.rest.answer import MOST_ISSUES, Answer, pretty
 from fhir_facade.rest.explain import check_explain, explanation
+from fhir_facade.rest.includes import included
 from fhir_facade.rest.links import Start, opened, page_links
 from fhir_facade.rest.negotiation import language, lenient
 from fhir_facade.rest.parameters import Asked, parse
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from fhir_facade.mapping.mapping_set import CompiledMapping
 
 FORM = b"application/x-www-form-urlencoded"
+MATCH, INCLUDED = b"match", b"include"
 LENIENT_APPLIED = (b"preference-applied", b"handling=lenient")
 
 
@@ -46,7 +48,8 @@ def search_type(services: Services, request: Request) -> Answer:
     if asked.count == 0:
         page = Page((), more=False, total=page.total)
     issues = list(asked.ignored)
-    entries = _entries(services, request.type, page.matches, issues)
+    entries = _entries(services, page.matches, issues)
+    entries += _entries(services, included(services, asked.includes, page.matches, issues), issues, INCLUDED)
     if asked.explain:
         took = 1000 * (perf_counter() - began)
         issues += explanation(services.store.explain(query, services.mapping_set.search), page, took)
@@ -78,20 +81,21 @@ def _form(request: Request) -> bytes:
     return request.body
 
 
-def _entries(services: Services, resource_type: str, matches: Sequence[Found], issues: list[Issue]) -> list[bytes]:
-    """Each match as a ready entry; a record that cannot be rendered becomes an issue, not a failed page."""
+def _entries(services: Services, places: Sequence[Found], issues: list[Issue], mode: bytes = MATCH) -> list[bytes]:
+    """Each resource as a ready entry; a record that cannot be rendered becomes an issue, not a failed page."""
     mappings = services.mapping_set.mappings
-    head = f'{{"fullUrl":"{services.base_url}/{resource_type}/'
+    head = f'{{"fullUrl":"{services.base_url}/'
+    tail = b',"search":{"mode":"%b"}}' % mode
     entries = []
-    for found in matches:
+    for found in places:
         mapping, record = mappings[found.mapping], found.record
         try:
             body = mapping.serve(record, issues)
         except Exception as error:
             issues.append(_bad_row(services, mapping, record["$key"], error))
             continue
-        place = f'{head}{_id_head(mapping)}{record["$key"]}","resource":'
-        entries.append(place.encode() + body + b',"search":{"mode":"match"}}')
+        place = f'{head}{mapping.resource_type}/{_id_head(mapping)}{record["$key"]}","resource":'
+        entries.append(place.encode() + body + tail)
     return entries
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
@@ -14,6 +14,7 @@ from fhir_facade.terminology.catalogue import Catalogue
 from fhir_facade.validation_stream import plain_validator
 
 if TYPE_CHECKING:
+    from fhir_facade.mapping.following import Referring
     from fhir_facade.mapping.mapping_set import MappingSet
     from fhir_facade.mapping.to_where import SearchPlan
     from fhir_facade.packages.registry import Packages
@@ -29,7 +30,11 @@ class SearchableStore(Protocol):
         """Return the whole record with its child lists, or None."""
         ...
 
-    def find(self, query: Query, search: SearchPlan) -> Page:
+    def get_many(self, kind: str, keys: Sequence[str]) -> dict[str, Record]:
+        """Return the whole records that have one of the keys, by key."""
+        ...
+
+    def find(self, query: Query, search: SearchPlan | Referring) -> Page:
         """Return one page of matches in the total order; Refused when a value or a modifier is wrong."""
         ...
 

@@ -132,7 +132,7 @@ def test_a_count_above_the_limit_is_cut_and_the_self_link_says_so(ask: Ask) -> N
     [
         ("statsu=finished", "search-parameter-unknown", "did you mean 'status'?"),
         ("_contained=true", "search-parameter-unknown", "_count"),
-        ("_include=Encounter:subject", "search-parameter-unknown", ""),
+        ("_include=Encounter:subjekt", "include-unknown", "did you mean 'Encounter:subject'?"),
         ("subject:Patient.name=x", "search-modifier-unknown", ""),
         ("patient.name=x", "search-parameter-unknown", ""),
         ("status:above=finished", "search-modifier-unknown", "':above'"),
