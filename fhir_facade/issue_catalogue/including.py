@@ -30,4 +30,10 @@ ROWS: Rows = {
         "Referanser ble fulgt {limit} ganger; det er flere å følge.",
         "Search for what is missing by its own type.", "Søk etter det som mangler, på dets egen type.",
     ),
+    "type-not-searched": (
+        "error", "not-supported", 400,
+        "'{type}' is no resource type that can be searched here.",
+        "'{type}' er ingen ressurstype som kan søkes i her.",
+        "Types: {allowed}{nearest}.", "Typer: {allowed}{nearest}.",
+    ),
 }  # fmt: skip

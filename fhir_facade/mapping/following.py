@@ -143,6 +143,9 @@ class Referring:
     def order(self, source: Source, sort: Sequence[Sort], tables: Mapping[str, Table]) -> Sequence[ColumnElement[Any]]:
         return self._plan.order(source, sort, tables)
 
+    def rows_of(self, source: Source, code: str) -> tuple[str, ...]:
+        return self._plan.rows_of(source, code)
+
     def referring(self, source: Source, tables: Mapping[str, Table]) -> Where:
         """The rows of a source that refer to one of the keys."""
         tests: list[Where] = []

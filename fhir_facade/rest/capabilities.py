@@ -25,6 +25,7 @@ from fhir_facade.rest.query_string import (
     refuse_person_number,
     unknown_parameter,
 )
+from fhir_facade.rest.scope import common_parameters
 from fhir_facade.rest.services import Interaction, Request, Services
 from fhir_facade.rest.terminology_resources import TYPES as TERMINOLOGY_TYPES
 from fhir_facade.rest.terminology_resources import terminology_capabilities
@@ -122,8 +123,8 @@ def _rest(mapping_set: MappingSet, surface: Sequence[Interaction], profiles: Map
     }
     operations = _operations(surface, "{type}")
     codes = sorted(by_code)
-    resources = []
-    for resource_type in sorted(mapping_set.by_type):
+    resources, types = [], sorted(mapping_set.by_type)
+    for resource_type in types:
         parameters = mapping_set.search.parameters(resource_type)
         resource: dict[str, Any] = {
             "type": resource_type,
@@ -153,6 +154,12 @@ def _rest(mapping_set: MappingSet, surface: Sequence[Interaction], profiles: Map
         "documentation": "Unknown parameters are refused unless handling is lenient; bad values always.",
         "security": {"description": "No access control yet: bind it to this machine only, or serve synthetic data."},
         "resource": sorted(resources, key=lambda each: str(each["type"])),
+        "interaction": [
+            {"code": row.code, "documentation": row.documentation}
+            for row in surface
+            if row.code == "search-system" and row.method == "GET"
+        ],
+        "searchParam": [search_param(each) for each in common_parameters(mapping_set.search, types).values()],
         "operation": whole,
     }
 

@@ -14,8 +14,9 @@ from typing import Any
 from fhir_facade.contracts import Clause, Page, Sort
 from fhir_facade.outcome import Issue, Refused
 from fhir_facade.rest.paging import PageToken
-from fhir_facade.rest.parameters import RESULT_PARAMETERS, Asked, parse
+from fhir_facade.rest.parameters import RESULT_PARAMETERS, Asked
 from fhir_facade.rest.query_string import Pairs, join_pairs, pairs_of
+from fhir_facade.rest.scope import Scope
 from fhir_facade.rest.services import Services
 
 BESIDE = tuple(name for name in RESULT_PARAMETERS if name != "_sort")
@@ -30,7 +31,7 @@ class Start:
     backward: bool = False
 
 
-def opened(services: Services, resource_type: str, asked: Asked, *, hidden: bool) -> tuple[Asked, bool, Start]:
+def opened(services: Services, scope: Scope, asked: Asked, *, hidden: bool) -> tuple[Asked, bool, Start]:
     """Return the search that a page token belongs to, whether its terms stay out of links, and where it goes on.
 
     Refused when the token is no token of ours, is too old, or belongs to another search.
@@ -41,40 +42,40 @@ def opened(services: Services, resource_type: str, asked: Asked, *, hidden: bool
     if token.mappings != services.mapping_set.hash:
         raise Refused(Issue("page-token-outdated", "_page"))
     if token.hidden:
-        asked, hidden = _unhidden(services, resource_type, asked, token.hidden), True
-    if token.search != _search_hash(resource_type, asked.clauses, asked.sort):
+        asked, hidden = _unhidden(services, scope, asked, token.hidden), True
+    if token.search != _search_hash(scope.path, asked.clauses, asked.sort):
         raise Refused(Issue("page-token-invalid", "_page"))
     return asked, hidden, Start(token.position, token.backward)
 
 
-def _unhidden(services: Services, resource_type: str, asked: Asked, hidden: str) -> Asked:
+def _unhidden(services: Services, scope: Scope, asked: Asked, hidden: str) -> Asked:
     """The search that a token carries; what shapes the page may be asked for anew beside such a token."""
     given = {name for name, _ in asked.applied}
     if asked.ignored or not given.issubset(BESIDE):
         raise Refused(Issue("page-token-invalid", "_page"))
     pairs = [pair for pair in pairs_of(hidden.encode()) if pair[0] not in given] + asked.applied
     try:
-        whole = parse(services.mapping_set.search, resource_type, pairs, base=services.base_url, lenient=False)
+        whole = scope.read(services, pairs, lenient=False)
     except Refused:  # a search of another type; what it asks is not for this answer to tell
         raise Refused(Issue("page-token-invalid", "_page")) from None
     return replace(whole, page=asked.page, indented=asked.indented, general=asked.general)
 
 
-def _search_hash(resource_type: str, clauses: Sequence[Clause], sort: Sequence[Sort]) -> str:
-    """What a page token is bound to: the type, the restrictions and the order."""
-    parts = [resource_type, sorted(map(repr, clauses)), [repr(key) for key in sort]]
+def _search_hash(path: str, clauses: Sequence[Clause], sort: Sequence[Sort]) -> str:
+    """What a page token is bound to: where it is asked, the restrictions and the order."""
+    parts = [path, sorted(map(repr, clauses)), [repr(key) for key in sort]]
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
 def page_links(
-    services: Services, resource_type: str, asked: Asked, start: Start, page: Page, *, hidden: bool
+    services: Services, path: str, asked: Asked, start: Start, page: Page, *, hidden: bool
 ) -> dict[str, str]:
     """The self link with what was applied; first, previous, next and last where there are other pages.
 
     The page before is the `_count` matches before the first one of this page, the next one those behind its last.
     """
-    base = "/".join(filter(None, (services.base_url, resource_type)))
-    search = _search_hash(resource_type, asked.clauses, asked.sort)
+    base = "/".join(filter(None, (services.base_url, path)))
+    search = _search_hash(path, asked.clauses, asked.sort)
     carried = join_pairs(asked.applied) if hidden else ""
     now = services.now()
 

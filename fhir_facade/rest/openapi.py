@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fhir_facade.rest.capabilities import described
-from fhir_facade.rest.includes import ANY, INCLUDE, forward_values, reverse_values
+from fhir_facade.rest.includes import ANY, INCLUDE, REVINCLUDE, forward_values, reverse_values
 from fhir_facade.rest.includes import NAMES as INCLUDES
 from fhir_facade.rest.parameters import COUNT_DEFAULT, COUNT_LIMIT, RESULT_PARAMETERS
 from fhir_facade.rest.parameters_in import IN_A_BODY
+from fhir_facade.rest.scope import common_parameters
 from fhir_facade.rest.services import Interaction
 from fhir_facade.rest.surface import SURFACE
 from fhir_facade.rest.terminology import OPERATIONS
@@ -35,6 +36,7 @@ FAULTS = {
     "500": "Something failed inside the server.",
 }
 BODY_FAULTS = {"413", "415"}
+SEARCHES = ("search-type", "search-system")
 VERSIONED = ("read", "lineage")
 """Interactions whose answer has a version that can be asked about."""
 
@@ -139,8 +141,8 @@ def _parameters(mapping_set: MappingSet, row: Interaction, resource_type: str) -
         for code, (kind, example, _) in search_parameters(resource_type).items():
             held: dict[str, Any] = {"type": "string", "examples": [example], "x-fhir-type": kind}
             yield {"name": code, "in": "query", "description": f"Example: {code}={example}.", "schema": held}
-    elif row.code == "search-type":
-        known = mapping_set.search.parameters(resource_type)
+    elif row.code in SEARCHES:
+        known = common_parameters(mapping_set.search, _searched(mapping_set, resource_type))
         for code in sorted(known):
             parameter = known[code]
             yield {
@@ -157,21 +159,33 @@ def _parameters(mapping_set: MappingSet, row: Interaction, resource_type: str) -
     for name, (kind, example, meaning) in RESULT_PARAMETERS.items():
         if name in row.takes:
             continue
-        if (row.code == "search-type" and resource_type not in TERMINOLOGY_TYPES) or name in ("_format", "_pretty"):
+        if (row.code in SEARCHES and resource_type not in TERMINOLOGY_TYPES) or name in ("_format", "_pretty"):
             schema: dict[str, Any] = {"type": kind} | ({"examples": [example]} if example else {})
             if name == "_count":
                 schema = {"type": "integer", "minimum": 0, "maximum": COUNT_LIMIT, "default": COUNT_DEFAULT}
             if name in INCLUDES:
                 schema = _includes(mapping_set, name, resource_type)
             if name == "_sort":
-                schema = {"type": "string", "examples": list(mapping_set.search.sortable(resource_type)[:3])}
+                schema = {"type": "string", "examples": _sort_keys(mapping_set, resource_type)}
             yield {"name": name, "in": "query", "description": meaning, "schema": schema}
+
+
+def _searched(mapping_set: MappingSet, resource_type: str) -> Sequence[str]:
+    """The types that are searched: one, or with "" all of them."""
+    return (resource_type,) if resource_type else tuple(mapping_set.by_type)
+
+
+def _sort_keys(mapping_set: MappingSet, resource_type: str) -> list[str]:
+    """Some keys that can be sorted by, whichever types are asked for."""
+    every = [mapping_set.search.sortable(each) for each in _searched(mapping_set, resource_type)]
+    return [code for code in every[0] if all(code in other for other in every)][:3]
 
 
 def _includes(mapping_set: MappingSet, name: str, resource_type: str) -> dict[str, Any]:
     """The references that can be included in a search of a type; one may end in :Type, the type referred to."""
     values = forward_values if name == INCLUDE else reverse_values
-    said = list(values(mapping_set.search, resource_type)) or [ANY]
+    every = [each for one in _searched(mapping_set, resource_type) for each in values(mapping_set.search, one)]
+    said = list(dict.fromkeys(every)) or [ANY]
     return {"type": "array", "items": {"type": "string", "enum": said}, "examples": [said[:1]]}
 
 
@@ -199,6 +213,7 @@ def _fault_responses() -> dict[str, Any]:
 def http_examples(mapping_set: MappingSet, base_url: str = EXAMPLE_BASE) -> str:
     """Return a .http file: one request for each search parameter of each type, as editors run them."""
     lines = [f"@base = {base_url}", "", "### What the server does", "GET {{base}}/metadata?_pretty=true"]
+    lines += ["", "### Several types at once", "GET {{base}}?_type=Encounter,Condition&_sort=-_lastUpdated&_count=5"]
     for resource_type in sorted(mapping_set.by_type):
         lines += [
             "",
@@ -208,6 +223,10 @@ def http_examples(mapping_set: MappingSet, base_url: str = EXAMPLE_BASE) -> str:
         for code, parameter in sorted(mapping_set.search.parameters(resource_type).items()):
             lines += ["", f"### {resource_type} by {code}", f"POST {{{{base}}}}/{resource_type}/_search"]
             lines += [f"Content-Type: {FORM}", "", f"{code}={_in_form(parameter.example)}"]
+        for name, values in ((INCLUDE, forward_values), (REVINCLUDE, reverse_values)):
+            for value in values(mapping_set.search, resource_type):
+                lines += ["", f"### {resource_type} with {value}"]
+                lines += [f"GET {{{{base}}}}/{resource_type}?_count=5&{name}={value}"]
     for each in OPERATIONS:
         lines += ["", f"### {each.type}: {each.name}", f"GET {{{{base}}}}/{each.type}/${each.name}?{each.example}"]
     return "\n".join(lines) + "\n"

@@ -61,7 +61,10 @@ RESULT_PARAMETERS: Mapping[str, tuple[str, str, str]] = {  # name → type, exam
 
 @dataclass
 class Asked:
-    """What the parameters of one search say; `applied` are the pairs that took effect, in the order given."""
+    """What the parameters of one search say; `applied` are the pairs that took effect, in the order given.
+
+    A search of several types has the restrictions of each in `by_type`.
+    """
 
     base: str
     clauses: list[Clause] = field(default_factory=list)
@@ -75,6 +78,7 @@ class Asked:
     general: Pairs = field(default_factory=list)
     ignored: list[Issue] = field(default_factory=list)
     includes: list[Include] = field(default_factory=list)
+    by_type: Mapping[str, tuple[Clause, ...]] = field(default_factory=dict)
 
 
 def parse(search: SearchPlan, resource_type: str, pairs: Pairs, *, base: str, lenient: bool) -> Asked:

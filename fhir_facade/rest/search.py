@@ -1,4 +1,4 @@
-"""Search a type: parameters → Query → page of records → the bytes of a searchset Bundle.
+"""Search: parameters → Query → page of records → the bytes of a searchset Bundle.
 
 https://hl7.org/fhir/R4/http.html#search. The links of the Bundle are made in links.py.
 """
@@ -20,8 +20,9 @@ from fhir_facade.rest.explain import check_explain, explanation
 from fhir_facade.rest.includes import included
 from fhir_facade.rest.links import Start, opened, page_links
 from fhir_facade.rest.negotiation import language, lenient
-from fhir_facade.rest.parameters import Asked, parse
+from fhir_facade.rest.parameters import Asked
 from fhir_facade.rest.query_string import pairs_of, refuse_person_number
+from fhir_facade.rest.scope import OneType, Scope
 from fhir_facade.rest.services import Request, Services
 
 if TYPE_CHECKING:
@@ -33,43 +34,43 @@ LENIENT_APPLIED = (b"preference-applied", b"handling=lenient")
 
 
 def search_type(services: Services, request: Request) -> Answer:
-    """Answer the Bundle of one page of matches."""
+    """Answer the Bundle of one page of matches of a type."""
+    return answer_search(services, request, OneType(request.type, request.type, services.mapping_set.search))
+
+
+def answer_search(services: Services, request: Request, scope: Scope) -> Answer:
+    """Answer the Bundle of one page of what a request asks of a scope."""
     began = perf_counter()
     is_lenient = lenient(request.headers.get(b"prefer", b""))
-    asked, hidden, start = _asked(services, request, is_lenient)
+    asked, hidden, start = _asked(services, request, scope, is_lenient)
     if asked.explain:
         check_explain(services)
     # https://hl7.org/fhir/R4/search.html#count: with _count=0 only the number is asked for
     total = asked.total or asked.count == 0
-    query = Query(
-        request.type, tuple(asked.clauses), asked.sort, max(asked.count, 1), start.position, total, start.backward
-    )
-    page = services.store.find(query, services.mapping_set.search)
+    clauses = tuple(asked.clauses)
+    query = Query("", clauses, asked.sort, max(asked.count, 1), start.position, total, start.backward)
+    page = scope.find(services, asked, query)
     if asked.count == 0:
         page = Page((), more=False, total=page.total)
     issues = list(asked.ignored)
-    entries = _entries(services, page.matches, issues)
-    entries += _entries(services, included(services, asked.includes, page.matches, issues), issues, INCLUDED)
+    entries = entries_of(services, page.matches, issues)
+    entries += entries_of(services, included(services, asked.includes, page.matches, issues), issues, INCLUDED)
     if asked.explain:
         took = 1000 * (perf_counter() - began)
-        issues += explanation(services.store.explain(query, services.mapping_set.search), page, took)
-    links = page_links(services, request.type, asked, start, page, hidden=hidden)
-    if issues:
-        entries.append(_outcome_entry(issues, links["self"], language(request.headers.get(b"accept-language", b""))))
-    body = _bundle(links, entries, page.total)
+        issues += explanation(scope.explain(services, asked, query), page, took)
+    links = page_links(services, scope.path, asked, start, page, hidden=hidden)
+    body = searchset(request, links, entries, issues, page.total)
     headers = [LENIENT_APPLIED] if is_lenient else []
     return Answer(200, pretty(body) if asked.indented else body, *headers)
 
 
-def _asked(services: Services, request: Request, is_lenient: bool) -> tuple[Asked, bool, Start]:
+def _asked(services: Services, request: Request, scope: Scope, is_lenient: bool) -> tuple[Asked, bool, Start]:
     """Return what URL and body ask, whether its terms stay out of links, and where the page begins."""
-    search = services.mapping_set.search
     visible = pairs_of(request.query)
     for name, value in visible:
         refuse_person_number(f"{name} {value}", request.type)
-    hidden = request.body is not None
-    asked = parse(search, request.type, visible + pairs_of(_form(request)), base=services.base_url, lenient=is_lenient)
-    return opened(services, request.type, asked, hidden=hidden)
+    asked = scope.read(services, visible + pairs_of(_form(request)), lenient=is_lenient)
+    return opened(services, scope, asked, hidden=request.body is not None)
 
 
 def _form(request: Request) -> bytes:
@@ -81,7 +82,7 @@ def _form(request: Request) -> bytes:
     return request.body
 
 
-def _entries(services: Services, places: Sequence[Found], issues: list[Issue], mode: bytes = MATCH) -> list[bytes]:
+def entries_of(services: Services, places: Sequence[Found], issues: list[Issue], mode: bytes = MATCH) -> list[bytes]:
     """Each resource as a ready entry; a record that cannot be rendered becomes an issue, not a failed page."""
     mappings = services.mapping_set.mappings
     head = f'{{"fullUrl":"{services.base_url}/'
@@ -119,6 +120,15 @@ def _outcome_entry(issues: list[Issue], self_link: str, tongue: str) -> bytes:
         "search": {"mode": "outcome"},
     }
     return orjson.dumps(entry)
+
+
+def searchset(
+    request: Request, links: dict[str, str], entries: list[bytes], issues: list[Issue], total: int | None = None
+) -> bytes:
+    """The Bundle of entries; what the reader should know stands in the last one."""
+    if issues:
+        entries.append(_outcome_entry(issues, links["self"], language(request.headers.get(b"accept-language", b""))))
+    return _bundle(links, entries, total)
 
 
 def _bundle(links: dict[str, str], entries: list[bytes], total: int | None) -> bytes:

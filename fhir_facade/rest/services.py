@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from fhir_facade.rest.paging import PageTokens
 
 
+if TYPE_CHECKING:
+    Searches = SearchPlan | Referring
+    """How searches become SQL: of all that there is, or of a part of it."""
+
+
 class SearchableStore(Protocol):
     """What HTTP asks of a store."""
 
@@ -34,11 +39,11 @@ class SearchableStore(Protocol):
         """Return the whole records that have one of the keys, by key."""
         ...
 
-    def find(self, query: Query, search: SearchPlan | Referring) -> Page:
+    def find(self, query: Query, search: Searches) -> Page:
         """Return one page of matches in the total order; Refused when a value or a modifier is wrong."""
         ...
 
-    def explain(self, query: Query, search: SearchPlan) -> list[Explained]:
+    def explain(self, query: Query, search: Searches) -> list[Explained]:
         """Return how each mapping of the type was searched."""
         ...
 

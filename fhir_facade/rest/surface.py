@@ -30,8 +30,10 @@ from fhir_facade.rest.lineage import lineage
 from fhir_facade.rest.negotiation import accepts_json, language
 from fhir_facade.rest.query_string import refuse_person_number
 from fhir_facade.rest.read import read
+from fhir_facade.rest.scope import TYPE, TYPE_TAKES
 from fhir_facade.rest.search import search_type
 from fhir_facade.rest.services import Interaction, Request, Services
+from fhir_facade.rest.system_search import search_system
 from fhir_facade.rest.terminology import TERMINOLOGY
 from fhir_facade.rest.terminology_resources import TYPES as TERMINOLOGY_TYPES
 from fhir_facade.rest.validation import ACCEPTED as VALIDATION_ACCEPTED
@@ -69,6 +71,16 @@ SURFACE: tuple[Interaction, ...] = (
         takes_body=True,
     ),
     Interaction(
+        "search-system", "GET", "/", search_system,
+        "Search several types at once, by the parameters that all of them have.",
+        takes={TYPE: TYPE_TAKES}, answers=("Bundle",),
+    ),
+    Interaction(
+        "search-system", "POST", "/_search", search_system,
+        "Search several types at once with the parameters in a form, for terms that may not stand in a URL.",
+        takes_body=True, takes={TYPE: TYPE_TAKES}, answers=("Bundle",),
+    ),
+    Interaction(
         "read", "GET", "/{type}/{id}", read,
         "Read one resource; ETag and Last-Modified say its version, and conditions on them are heeded.",
     ),
@@ -90,6 +102,7 @@ Shapes = Mapping[tuple[int, str], Methods]
 """Rows by number of path segments and the last one where it is fixed."""
 
 ANY_TYPE = ""
+ROOT = "/"
 
 
 def _shapes() -> dict[str, Shapes]:
@@ -98,6 +111,8 @@ def _shapes() -> dict[str, Shapes]:
     for row in SURFACE:
         segments = row.template.split("/")[1:]
         first, last = ("" if segment.startswith("{") else segment for segment in (segments[0], segments[-1]))
+        if row.template == "/":
+            first = ROOT
         methods = shapes.setdefault(first or ANY_TYPE, {}).setdefault((len(segments), last), {})
         methods[row.method] = row
         if row.method == "GET":
@@ -179,9 +194,9 @@ class FhirLane:
             refuse_person_number(path, segments[0] if segments[0] in types or segments[0] in SHAPES else "")
         size, first, last = len(segments), segments[0], segments[-1]
         judging = last == VALIDATE and size > 1  # of any type of R4; what is stored is of a type that is served
-        shapes = SHAPES[ANY_TYPE] if judging else SHAPES.get(first) or SHAPES[ANY_TYPE]
+        shapes = SHAPES[ANY_TYPE] if judging else SHAPES.get(first or ROOT) or SHAPES[ANY_TYPE]
         methods = shapes.get((size, last)) or shapes.get((size, ""))
-        if methods is None or not first:
+        if methods is None or (not first and size > 1):
             raise Refused(_unrouted(first, last, types))
         if first in TERMINOLOGY_TYPES:
             if last[:1] == "$" and (size, last) not in shapes:  # else it would be read as an id

@@ -68,6 +68,28 @@ def test_statement_and_openapi_claim_the_same(ask: Ask, document: dict[str, Any]
     assert by_type == claimed(ask("GET", "/fhir/metadata").json())
 
 
+def test_statement_and_openapi_claim_the_same_includes(ask: Ask, document: dict[str, Any]) -> None:
+    for resource in ask("GET", "/fhir/metadata").json()["rest"][0]["resource"]:
+        if resource["type"] in TYPES:
+            continue
+        listed = {each["name"]: each for each in document["paths"][f"/{resource['type']}"]["get"]["parameters"]}
+        for name, claim in (("_include", "searchInclude"), ("_revinclude", "searchRevInclude")):
+            values = resource.get(claim, ["*"])
+            assert listed[name]["schema"]["items"]["enum"] == values
+            answer = ask("GET", f"/fhir/{resource['type']}", params={name: values, "_count": 2})
+            assert answer.status_code == 200, values
+
+
+def test_what_is_searched_across_types_is_claimed_once(ask: Ask, document: dict[str, Any]) -> None:
+    rest = ask("GET", "/fhir/metadata").json()["rest"][0]
+    assert [each["code"] for each in rest["interaction"]] == ["search-system"]
+    claimed_here = {each["name"] for each in rest["searchParam"]}
+    listed = {each["name"] for each in document["paths"]["/"]["get"]["parameters"]} - RESULT_PARAMETERS.keys()
+    assert listed == claimed_here | {"_type"}
+    for name in claimed_here:
+        assert ask("GET", "/fhir", params={name: "2020", "_count": 1}).status_code == 200
+
+
 def test_every_row_of_the_surface_is_in_openapi_and_no_more(document: dict[str, Any], mapping_set: MappingSet) -> None:
     rows = {
         (row.template.replace("{type}", name), method)

@@ -34,8 +34,8 @@ def code(answer: Any) -> str:
 @pytest.mark.parametrize(
     ("method", "path", "status", "expected"),
     [
-        ("GET", "/fhir", 404, "path-unknown"),
-        ("GET", "/fhir/", 404, "path-unknown"),
+        ("POST", "/fhir", 405, "method-not-allowed"),
+        ("PUT", "/fhir/", 405, "method-not-allowed"),
         ("GET", "/fhir//x", 404, "path-unknown"),
         ("GET", "/fhir/Encounter/1/_history/2", 404, "path-unknown"),
         ("GET", "/fhir/Encuonter", 404, "type-unknown"),
