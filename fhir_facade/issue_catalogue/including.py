@@ -36,4 +36,15 @@ ROWS: Rows = {
         "'{type}' er ingen ressurstype som kan søkes i her.",
         "Types: {allowed}{nearest}.", "Typer: {allowed}{nearest}.",
     ),
+    "compartment-unknown": (
+        "error", "not-supported", 404,
+        "There is no compartment of a {type} here.", "Det finnes ikke noe compartment for {type} her.",
+        "Compartments: {allowed}.", "Compartment: {allowed}.",
+    ),
+    "compartment-type-unknown": (
+        "error", "not-supported", 404,
+        "The compartment of a {compartment} has no '{type}' here.",
+        "Compartment for {compartment} har ingen '{type}' her.",
+        "Types in it: {allowed}{nearest}.", "Typer i det: {allowed}{nearest}.",
+    ),
 }  # fmt: skip

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from fhir_facade.mapping.compartments import compartments
 from fhir_facade.outcome import Issue, Refused
 from fhir_facade.rest.answer import Answer, pretty
 from fhir_facade.rest.conditional import not_modified
@@ -160,6 +161,7 @@ def _rest(mapping_set: MappingSet, surface: Sequence[Interaction], profiles: Map
             if row.code == "search-system" and row.method == "GET"
         ],
         "searchParam": [search_param(each) for each in common_parameters(mapping_set.search, types).values()],
+        "compartment": [each.url for each in compartments(mapping_set.search).values()],
         "operation": whole,
     }
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fhir_facade.mapping.compartments import compartments
 from fhir_facade.rest.capabilities import described
+from fhir_facade.rest.compartments import ALL
 from fhir_facade.rest.includes import ANY, INCLUDE, REVINCLUDE, forward_values, reverse_values
 from fhir_facade.rest.includes import NAMES as INCLUDES
 from fhir_facade.rest.parameters import COUNT_DEFAULT, COUNT_LIMIT, RESULT_PARAMETERS
 from fhir_facade.rest.parameters_in import IN_A_BODY
-from fhir_facade.rest.scope import common_parameters
+from fhir_facade.rest.scope import TYPE, TYPE_TAKES, common_parameters
 from fhir_facade.rest.services import Interaction
 from fhir_facade.rest.surface import SURFACE
 from fhir_facade.rest.terminology import OPERATIONS
@@ -19,6 +21,7 @@ from fhir_facade.rest.terminology_search import search_parameters
 
 if TYPE_CHECKING:
     from fhir_facade.mapping.mapping_set import MappingSet
+    from fhir_facade.mapping.to_where import SearchPlan
 
 MEDIA = "application/fhir+json"
 LINES = "application/fhir+ndjson"
@@ -36,7 +39,7 @@ FAULTS = {
     "500": "Something failed inside the server.",
 }
 BODY_FAULTS = {"413", "415"}
-SEARCHES = ("search-type", "search-system")
+SEARCHES = ("search-type", "search-system", "search-compartment")
 VERSIONED = ("read", "lineage")
 """Interactions whose answer has a version that can be asked about."""
 
@@ -45,13 +48,12 @@ def openapi(mapping_set: MappingSet, base_url: str = EXAMPLE_BASE, version: str 
     """Return the OpenAPI 3.1 document of everything under /fhir: a path for each type and interaction."""
     paths: dict[str, dict[str, Any]] = {}
     for row in SURFACE:
-        for resource_type in _types(mapping_set, row):
-            path = row.template.replace("{type}", resource_type)
-            operation = _operation(mapping_set, row, resource_type)
-            paths.setdefault(path, {})[row.method.lower()] = operation
+        for place in _places(mapping_set, row):
+            operation = _operation(mapping_set, row, place)
+            paths.setdefault(place.path, {})[row.method.lower()] = operation
             if row.method == "GET":
                 head = {**operation, "operationId": operation["operationId"] + "-head"}
-                paths[path]["head"] = head
+                paths[place.path]["head"] = head
     return {
         "openapi": "3.1.0",
         "info": {
@@ -67,16 +69,34 @@ def openapi(mapping_set: MappingSet, base_url: str = EXAMPLE_BASE, version: str 
     }
 
 
-def _types(mapping_set: MappingSet, row: Interaction) -> Sequence[str]:
-    """The types that a row is for, "" for the whole server."""
-    if "{type}" in row.template:
-        return sorted({*mapping_set.by_type, *(TERMINOLOGY_TYPES if row.code == "validate" else ())})
-    first = row.template.split("/")[1]
-    return [first if first in TERMINOLOGY_TYPES else ""]
+class Place(NamedTuple):
+    """Where a row is served: its path, the type that it is for ("" for several), and the types that it searches."""
+
+    path: str
+    type: str
+    searched: tuple[str, ...]
+    compartment: str = ""
 
 
-def _operation(mapping_set: MappingSet, row: Interaction, resource_type: str) -> dict[str, Any]:
-    parameters = list(_parameters(mapping_set, row, resource_type))
+def _places(mapping_set: MappingSet, row: Interaction) -> Iterator[Place]:
+    served = tuple(mapping_set.by_type)
+    if "{compartment}" in row.template:
+        for each in compartments(mapping_set.search).values():
+            path = row.template.replace("{compartment}", each.type)
+            for name in each.types:
+                yield Place(path.replace("{type}", name), name, (name,), each.type)
+            yield Place(path.replace("{type}", ALL), "", tuple(each.types), each.type)
+    elif "{type}" in row.template:
+        for name in sorted({*served, *(TERMINOLOGY_TYPES if row.code == "validate" else ())}):
+            yield Place(row.template.replace("{type}", name), name, (name,))
+    else:
+        first = row.template.split("/")[1]
+        yield Place(row.template, first if first in TERMINOLOGY_TYPES else "", served)
+
+
+def _operation(mapping_set: MappingSet, row: Interaction, place: Place) -> dict[str, Any]:
+    resource_type = place.type
+    parameters = list(_parameters(mapping_set, row, place))
     unlikely = (set() if row.takes_body else BODY_FAULTS) | (set() if row.code == "expand" else {"422"})
     unlikely |= set() if row.code == "search-type" else {"410"}
     faults = sorted(FAULTS.keys() - unlikely)
@@ -84,9 +104,9 @@ def _operation(mapping_set: MappingSet, row: Interaction, resource_type: str) ->
     level = "instance" if on_instances and (resource_type in TERMINOLOGY_TYPES or row.code == "validate") else ""
     content: dict[str, Any]
     operation: dict[str, Any] = {
-        "operationId": "-".join(filter(None, (row.code, resource_type, level, "post" if row.takes_body else ""))),
+        "operationId": "-".join(filter(None, (row.code, *_named(place), level, "post" if row.takes_body else ""))),
         "summary": row.documentation,
-        "tags": [resource_type] if resource_type else [],
+        "tags": [resource_type] if resource_type and not place.compartment else [],
         "parameters": [
             each for each in parameters if row.takes_resource or not row.takes_body or each["in"] != "query"
         ],
@@ -111,6 +131,11 @@ def _operation(mapping_set: MappingSet, row: Interaction, resource_type: str) ->
     return operation
 
 
+def _named(place: Place) -> tuple[str, ...]:
+    """What an operation is called after: its type, or the compartment and what is sought in it."""
+    return (place.compartment, place.type or "all") if place.compartment else (place.type,)
+
+
 def _success(row: Interaction, resource_type: str) -> dict[str, Any]:
     name = {"search-type": "Bundle", "capabilities": "CapabilityStatement"}.get(row.code, resource_type)
     names = row.answers or (name,)
@@ -132,8 +157,9 @@ def _success(row: Interaction, resource_type: str) -> dict[str, Any]:
     return response
 
 
-def _parameters(mapping_set: MappingSet, row: Interaction, resource_type: str) -> Iterator[dict[str, Any]]:
+def _parameters(mapping_set: MappingSet, row: Interaction, place: Place) -> Iterator[dict[str, Any]]:
     """The parameters of one operation: id, search parameters with examples, and those of the answer."""
+    resource_type, search = place.type, mapping_set.search
     if "{id}" in row.template:
         form = {"type": "string", "pattern": "^[A-Za-z0-9.-]{1,64}$"}
         yield {"name": "id", "in": "path", "required": True, "schema": form}
@@ -142,7 +168,7 @@ def _parameters(mapping_set: MappingSet, row: Interaction, resource_type: str) -
             held: dict[str, Any] = {"type": "string", "examples": [example], "x-fhir-type": kind}
             yield {"name": code, "in": "query", "description": f"Example: {code}={example}.", "schema": held}
     elif row.code in SEARCHES:
-        known = common_parameters(mapping_set.search, _searched(mapping_set, resource_type))
+        known = common_parameters(search, place.searched)
         for code in sorted(known):
             parameter = known[code]
             yield {
@@ -151,7 +177,7 @@ def _parameters(mapping_set: MappingSet, row: Interaction, resource_type: str) -
                 "description": described(parameter),
                 "schema": {"type": "string", "examples": [parameter.example], "x-fhir-type": parameter.type},
             }
-    for name, (kind, example, meaning) in row.takes.items():
+    for name, (kind, example, meaning) in _taken(row, place).items():
         if kind in IN_A_BODY:
             continue  # what is not primitive can be told in a Parameters resource only
         taken: dict[str, Any] = {"type": "string", "examples": [example], "x-fhir-type": kind}
@@ -164,27 +190,27 @@ def _parameters(mapping_set: MappingSet, row: Interaction, resource_type: str) -
             if name == "_count":
                 schema = {"type": "integer", "minimum": 0, "maximum": COUNT_LIMIT, "default": COUNT_DEFAULT}
             if name in INCLUDES:
-                schema = _includes(mapping_set, name, resource_type)
+                schema = _includes(search, name, place)
             if name == "_sort":
-                schema = {"type": "string", "examples": _sort_keys(mapping_set, resource_type)}
+                schema = {"type": "string", "examples": _sort_keys(search, place)}
             yield {"name": name, "in": "query", "description": meaning, "schema": schema}
 
 
-def _searched(mapping_set: MappingSet, resource_type: str) -> Sequence[str]:
-    """The types that are searched: one, or with "" all of them."""
-    return (resource_type,) if resource_type else tuple(mapping_set.by_type)
+def _taken(row: Interaction, place: Place) -> Mapping[str, tuple[str, str, str]]:
+    """What a row takes where it is; a search of several types in a compartment takes `_type` too."""
+    return {TYPE: TYPE_TAKES} if place.compartment and not place.type else row.takes
 
 
-def _sort_keys(mapping_set: MappingSet, resource_type: str) -> list[str]:
+def _sort_keys(search: SearchPlan, place: Place) -> list[str]:
     """Some keys that can be sorted by, whichever types are asked for."""
-    every = [mapping_set.search.sortable(each) for each in _searched(mapping_set, resource_type)]
+    every = [search.sortable(each) for each in place.searched]
     return [code for code in every[0] if all(code in other for other in every)][:3]
 
 
-def _includes(mapping_set: MappingSet, name: str, resource_type: str) -> dict[str, Any]:
-    """The references that can be included in a search of a type; one may end in :Type, the type referred to."""
+def _includes(search: SearchPlan, name: str, place: Place) -> dict[str, Any]:
+    """The references that can be included in a search; one may end in :Type, the type referred to."""
     values = forward_values if name == INCLUDE else reverse_values
-    every = [each for one in _searched(mapping_set, resource_type) for each in values(mapping_set.search, one)]
+    every = [each for one in place.searched for each in values(search, one)]
     said = list(dict.fromkeys(every)) or [ANY]
     return {"type": "array", "items": {"type": "string", "enum": said}, "examples": [said[:1]]}
 

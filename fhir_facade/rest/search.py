@@ -21,7 +21,7 @@ from fhir_facade.rest.includes import included
 from fhir_facade.rest.links import Start, opened, page_links
 from fhir_facade.rest.negotiation import language, lenient
 from fhir_facade.rest.parameters import Asked
-from fhir_facade.rest.query_string import pairs_of, refuse_person_number
+from fhir_facade.rest.query_string import Pairs, pairs_of, refuse_person_number
 from fhir_facade.rest.scope import OneType, Scope
 from fhir_facade.rest.services import Request, Services
 
@@ -66,11 +66,16 @@ def answer_search(services: Services, request: Request, scope: Scope) -> Answer:
 
 def _asked(services: Services, request: Request, scope: Scope, is_lenient: bool) -> tuple[Asked, bool, Start]:
     """Return what URL and body ask, whether its terms stay out of links, and where the page begins."""
-    visible = pairs_of(request.query)
-    for name, value in visible:
-        refuse_person_number(f"{name} {value}", request.type)
-    asked = scope.read(services, visible + pairs_of(_form(request)), lenient=is_lenient)
+    asked = scope.read(services, visible_pairs(request) + pairs_of(_form(request)), lenient=is_lenient)
     return opened(services, scope, asked, hidden=request.body is not None)
+
+
+def visible_pairs(request: Request) -> Pairs:
+    """What the query string asks; Refused when an identity number stands in it."""
+    pairs = pairs_of(request.query)
+    for name, value in pairs:
+        refuse_person_number(f"{name} {value}", request.type)
+    return pairs
 
 
 def _form(request: Request) -> bytes:

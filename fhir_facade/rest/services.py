@@ -51,7 +51,7 @@ class SearchableStore(Protocol):
 class Request:
     """One HTTP request without the framework; header names are lower-case bytes."""
 
-    __slots__ = ("body", "headers", "id", "method", "query", "request_id", "type")
+    __slots__ = ("body", "compartment", "headers", "id", "method", "query", "request_id", "type")
 
     def __init__(self, method: str, query: bytes, headers: dict[bytes, bytes], request_id: str) -> None:
         self.method = method
@@ -60,6 +60,7 @@ class Request:
         self.request_id = request_id
         self.type = ""
         self.id = ""
+        self.compartment = ""
         self.body: bytes | None = None
 
 

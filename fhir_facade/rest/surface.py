@@ -23,6 +23,7 @@ from fhir_facade.rest.answer import outcome_answer
 from fhir_facade.rest.capabilities import ANSWERS as CAPABILITIES_ANSWERS
 from fhir_facade.rest.capabilities import TAKES as CAPABILITIES_TAKES
 from fhir_facade.rest.capabilities import capabilities, capability_statement
+from fhir_facade.rest.compartments import search_compartment
 from fhir_facade.rest.lineage import ANSWERS as LINEAGE_ANSWERS
 from fhir_facade.rest.lineage import CANONICAL as LINEAGE
 from fhir_facade.rest.lineage import TAKES as LINEAGE_TAKES
@@ -88,6 +89,16 @@ SURFACE: tuple[Interaction, ...] = (
         "lineage", "GET", "/{type}/{id}/$lineage", lineage,
         "Where each element of one resource came from: record field and value, line of the mapping, status.",
         operation=LINEAGE, takes=LINEAGE_TAKES, answers=LINEAGE_ANSWERS,
+    ),
+    Interaction(
+        "search-compartment", "GET", "/{compartment}/{id}/{type}", search_compartment,
+        "Search what belongs to one resource: a type of its compartment, or with * all of it.",
+        answers=("Bundle",),
+    ),
+    Interaction(
+        "search-compartment", "POST", "/{compartment}/{id}/{type}/_search", search_compartment,
+        "Search what belongs to one resource with the parameters in a form, for terms that may not stand in a URL.",
+        takes_body=True, answers=("Bundle",),
     ),
     *VALIDATION,
     *TERMINOLOGY,
@@ -195,7 +206,7 @@ class FhirLane:
         size, first, last = len(segments), segments[0], segments[-1]
         judging = last == VALIDATE and size > 1  # of any type of R4; what is stored is of a type that is served
         shapes = SHAPES[ANY_TYPE] if judging else SHAPES.get(first or ROOT) or SHAPES[ANY_TYPE]
-        methods = shapes.get((size, last)) or shapes.get((size, ""))
+        methods = shapes.get((size, last)) or (None if size > 2 and last[:1] in "$_" else shapes.get((size, "")))
         if methods is None or (not first and size > 1):
             raise Refused(_unrouted(first, last, types))
         if first in TERMINOLOGY_TYPES:
@@ -212,6 +223,8 @@ class FhirLane:
             raise Refused(Issue("method-not-allowed", "", {"method": shown(request.method), "allowed": allowed}))
         if "{id}" in row.template:
             request.id = segments[1]
+        if "{compartment}" in row.template:
+            request.compartment, request.type = first, segments[2]
         self._check_format(request, row)
         return row
 

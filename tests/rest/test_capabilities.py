@@ -10,9 +10,11 @@ import httpx
 import orjson
 import pytest
 
+from fhir_facade.mapping.compartments import compartments
 from fhir_facade.mapping.mapping_set import MappingSet
 from fhir_facade.rest.openapi import http_examples, openapi
 from fhir_facade.rest.parameters import RESULT_PARAMETERS
+from fhir_facade.rest.services import Interaction
 from fhir_facade.rest.surface import SURFACE
 from fhir_facade.rest.terminology_resources import TYPES
 from fhir_facade.rest.terminology_search import RESULT
@@ -92,14 +94,37 @@ def test_what_is_searched_across_types_is_claimed_once(ask: Ask, document: dict[
 
 def test_every_row_of_the_surface_is_in_openapi_and_no_more(document: dict[str, Any], mapping_set: MappingSet) -> None:
     rows = {
-        (row.template.replace("{type}", name), method)
+        (path, method)
         for row in SURFACE
-        for name in (
-            [*mapping_set.by_type, *(TYPES if row.code == "validate" else ())] if "{type}" in row.template else [""]
-        )
+        for path in paths_of(row, mapping_set)
         for method in ((row.method.lower(), "head") if row.method == "GET" else (row.method.lower(),))
     }
     assert rows == {(path, method) for path, methods in document["paths"].items() for method in methods}
+
+
+def paths_of(row: Interaction, mapping_set: MappingSet) -> list[str]:
+    """The paths that a row stands for."""
+    if "{compartment}" in row.template:
+        inside = [(each, name) for each in compartments(mapping_set.search).values() for name in (*each.types, "*")]
+        return [row.template.replace("{compartment}", each.type).replace("{type}", name) for each, name in inside]
+    names = [*mapping_set.by_type, *(TYPES if row.code == "validate" else ())] if "{type}" in row.template else [""]
+    return [row.template.replace("{type}", name) for name in names]
+
+
+def test_the_compartments_that_are_claimed_are_those_that_answer(ask: Ask, document: dict[str, Any]) -> None:
+    """Of every type's first resource: what stands in OpenAPI answers, and what is not claimed is refused."""
+    rest = ask("GET", "/fhir/metadata").json()["rest"][0]
+    assert [each.rpartition("/")[2] for each in rest["compartment"]] == ["encounter", "patient", "practitioner"]
+    for resource in rest["resource"]:
+        if resource["type"] in TYPES:
+            continue
+        first = ask("GET", f"/fhir/{resource['type']}?_count=1").json()["entry"][0]["resource"]["id"]
+        claimed_here = resource["type"].lower() in {each.rpartition("/")[2] for each in rest["compartment"]}
+        for inner in ("*", *(each["type"] for each in rest["resource"])):
+            answer = ask("GET", f"/fhir/{resource['type']}/{first}/{inner}")
+            listed = f"/{resource['type']}/{{id}}/{inner}" in document["paths"]
+            assert (answer.status_code == 200) == listed
+            assert claimed_here or not listed
 
 
 EXAMPLES = {"date": "ge2000-01-01", "token": "1", "reference": "Patient/1", "string": "a", "uri": "http://x.no"}
