@@ -45,6 +45,11 @@ class Edge:
         rule = self.hit.rule
         return rule.link if isinstance(rule, Refer) else ""
 
+    @property
+    def column(self) -> str:
+        """The column that holds the key of the record that is referred to."""
+        return KEY if self.link == "key" else link_column(self.link)
+
 
 @lru_cache(maxsize=4)
 def searched_edges(plan: SearchPlan) -> tuple[Edge, ...]:
@@ -160,11 +165,10 @@ class Referring:
         return or_(false(), *tests)
 
     def _by(self, edge: Edge, source: Source, tables: Mapping[str, Table]) -> Where:
-        name = KEY if edge.link == "key" else link_column(edge.link)
         keys = filled(self._keys[edge.target])
 
         def build(_: Hit, table: FromClause) -> Where:
-            return table.c[name].in_(keys)
+            return table.c[edge.column].in_(keys)
 
         return self._plan.placed(source, edge.hit, build, tables)
 

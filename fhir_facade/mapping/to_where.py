@@ -281,6 +281,10 @@ class SearchPlan:
         tests = [guard(before, condition) for condition in each.keep]
         return exists(select(literal(1)).select_from(before).where(joined, lower, *tests).correlate(table, item))
 
+    def overlapping(self, source: Source, code: str, span: Range, tables: Tables) -> Where:
+        """The rows whose date or period, of a parameter, meets a span."""
+        return self._dates(source, "ap", span, self.hits(source, code), tables)
+
     def _dates(self, source: Source, prefix: str, span: Range, found: list[Hit], tables: Tables) -> Where:
         """Start and end of one period are judged together; anything else by itself."""
         out = []

@@ -142,7 +142,7 @@ def _rest(mapping_set: MappingSet, surface: Sequence[Interaction], profiles: Map
             }
             resource |= {name: values for name, values in included.items() if values}
             resource["searchParam"] = [search_param(parameters[code]) for code in sorted(parameters)]
-        resource["operation"] = operations
+        resource["operation"] = [*operations, *_operations(surface, resource_type)]
         resources.append(resource)
     resources += [_terminology(resource_type, surface) for resource_type in TERMINOLOGY_TYPES]
     whole = [

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fhir_facade.mapping.compartments import compartments
 from fhir_facade.rest.capabilities import described
 from fhir_facade.rest.compartments import ALL
+from fhir_facade.rest.everything import CODE as EVERYTHING
 from fhir_facade.rest.includes import ANY, INCLUDE, REVINCLUDE, forward_values, reverse_values
 from fhir_facade.rest.includes import NAMES as INCLUDES
 from fhir_facade.rest.parameters import COUNT_DEFAULT, COUNT_LIMIT, RESULT_PARAMETERS
@@ -91,7 +92,9 @@ def _places(mapping_set: MappingSet, row: Interaction) -> Iterator[Place]:
             yield Place(row.template.replace("{type}", name), name, (name,))
     else:
         first = row.template.split("/")[1]
-        yield Place(row.template, first if first in TERMINOLOGY_TYPES else "", served)
+        if row.code != EVERYTHING or first in compartments(mapping_set.search):
+            typed = first in TERMINOLOGY_TYPES or row.code == EVERYTHING
+            yield Place(row.template, first if typed else "", served)
 
 
 def _operation(mapping_set: MappingSet, row: Interaction, place: Place) -> dict[str, Any]:
@@ -238,7 +241,15 @@ def _fault_responses() -> dict[str, Any]:
 
 def http_examples(mapping_set: MappingSet, base_url: str = EXAMPLE_BASE) -> str:
     """Return a .http file: one request for each search parameter of each type, as editors run them."""
-    lines = [f"@base = {base_url}", "", "### What the server does", "GET {{base}}/metadata?_pretty=true"]
+    lines = [
+        f"@base = {base_url}",
+        "@patient = an-id-from-a-search",
+        "",
+        "### What the server does",
+        "GET {{base}}/metadata?_pretty=true",
+    ]
+    lines += ["", "### The stays of one patient", "GET {{base}}/Patient/{{patient}}/Encounter?_sort=-date&_count=5"]
+    lines += ["", "### All that belongs to one patient", "GET {{base}}/Patient/{{patient}}/$everything?_count=20"]
     lines += ["", "### Several types at once", "GET {{base}}?_type=Encounter,Condition&_sort=-_lastUpdated&_count=5"]
     for resource_type in sorted(mapping_set.by_type):
         lines += [

@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import orjson
 
+from fhir_facade.mapping.search_values import date_range
 from fhir_facade.outcome import Issue, Refused
 from fhir_facade.rest.query_string import GENERAL, check_format, is_pretty, pairs_of, refuse_person_number
 from fhir_facade.rest.services import Request
@@ -37,6 +38,8 @@ HELD_BY: Mapping[str, tuple[str, ...]] = {
     "uri": TEXTS,
     "boolean": ("valueBoolean",),
     "integer": ("valueInteger", "valueUnsignedInt", "valuePositiveInt"),
+    "date": ("valueDate", "valueDateTime", "valueString"),
+    "instant": ("valueInstant", "valueDateTime", "valueString"),
     "dateTime": ("valueDateTime", "valueDate", "valueInstant", "valueString"),
     "Coding": ("valueCoding",),
     "CodeableConcept": ("valueCodeableConcept",),
@@ -271,6 +274,34 @@ def _day(value: str) -> date:
     )
 
 
+def _span(value: str) -> str:
+    """A date of any precision, as it was written: what it covers is for its reader to say."""
+    if len(value) > len("2024-01-31") or date_range(value) is None:
+        raise ValueError("dates are YYYY, YYYY-MM or YYYY-MM-DD", "datoer er ÅÅÅÅ, ÅÅÅÅ-MM eller ÅÅÅÅ-MM-DD")
+    return value
+
+
+def _instant(value: str) -> str:
+    """An instant as it was written; a plus sign that a URL turned into a space is a plus again."""
+    value = value.replace(" ", "+")
+    try:
+        if INSTANT.fullmatch(value):
+            datetime.fromisoformat(value).astimezone(UTC)
+            return value
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError("a time with seconds and its offset is needed", "et tidspunkt med sekunder og tidssone trengs")
+
+
 READ: Mapping[str, Callable[[str], Any]] = MappingProxyType(
-    {"string": _text, "code": _code, "uri": _text, "boolean": _boolean, "integer": _integer, "dateTime": _day}
+    {
+        "string": _text,
+        "code": _code,
+        "uri": _text,
+        "boolean": _boolean,
+        "integer": _integer,
+        "date": _span,
+        "instant": _instant,
+        "dateTime": _day,
+    }
 )

@@ -14,6 +14,7 @@ from fhir_facade.terminology.catalogue import Catalogue
 from fhir_facade.validation_stream import plain_validator
 
 if TYPE_CHECKING:
+    from fhir_facade.mapping.care_dates import CareDates
     from fhir_facade.mapping.following import Referring
     from fhir_facade.mapping.mapping_set import MappingSet
     from fhir_facade.mapping.to_where import SearchPlan
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 if TYPE_CHECKING:
-    Searches = SearchPlan | Referring
+    Searches = SearchPlan | Referring | CareDates
     """How searches become SQL: of all that there is, or of a part of it."""
 
 

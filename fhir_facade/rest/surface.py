@@ -24,6 +24,7 @@ from fhir_facade.rest.capabilities import ANSWERS as CAPABILITIES_ANSWERS
 from fhir_facade.rest.capabilities import TAKES as CAPABILITIES_TAKES
 from fhir_facade.rest.capabilities import capabilities, capability_statement
 from fhir_facade.rest.compartments import search_compartment
+from fhir_facade.rest.everything import EVERYTHING
 from fhir_facade.rest.lineage import ANSWERS as LINEAGE_ANSWERS
 from fhir_facade.rest.lineage import CANONICAL as LINEAGE
 from fhir_facade.rest.lineage import TAKES as LINEAGE_TAKES
@@ -100,6 +101,7 @@ SURFACE: tuple[Interaction, ...] = (
         "Search what belongs to one resource with the parameters in a form, for terms that may not stand in a URL.",
         takes_body=True, answers=("Bundle",),
     ),
+    *EVERYTHING,
     *VALIDATION,
     *TERMINOLOGY,
 )  # fmt: skip
@@ -128,6 +130,9 @@ def _shapes() -> dict[str, Shapes]:
         methods[row.method] = row
         if row.method == "GET":
             methods["HEAD"] = row
+    for first, own in shapes.items():
+        if first[:1].isupper() and first not in TERMINOLOGY_TYPES:  # rows of one type beside those of any
+            shapes[first] = shapes[ANY_TYPE] | own
     return dict(shapes)
 
 
@@ -213,7 +218,7 @@ class FhirLane:
             if last[:1] == "$" and (size, last) not in shapes:  # else it would be read as an id
                 raise Refused(_unrouted(first, last, types))
             request.type = first
-        elif shapes is SHAPES[ANY_TYPE]:
+        elif first and (1, "") in shapes:
             if not (judging and size == 2 and is_resource_type(first)):
                 _check_type(first, types)
             request.type = first
