@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Table, and_, false, not_, or_, select
+from sqlalchemy import ColumnElement, FromClause, Table, and_, exists, false, literal, not_, or_, select
 
 from fhir_facade.contracts import Clause, Sort
 from fhir_facade.mapping.columns import KEY
 from fhir_facade.mapping.following import Edge, searched_edges
+from fhir_facade.mapping.search_hits import Hit
 from fhir_facade.mapping.search_values import Range
 
 if TYPE_CHECKING:
@@ -69,15 +70,24 @@ class CareDates:
 
     def _goes_with(self, edge: Edge, tables: Mapping[str, Table]) -> Where:
         """The rows that refer to a stay outside the span."""
-        stay = next(each for each in self._plan.sources(edge.to) if each.mapping == edge.target)
+        stay = self._target(edge)
         row = tables[stay.kind.name]
-        dated, undated = self._own(stay, tables)
-        outside = select(row.c[KEY]).where(not_(or_(dated, undated))).correlate(None)
-        return self._plan.placed(edge.source, edge.hit, lambda _, table: table.c[edge.column].in_(outside), tables)
+        outside = not_(or_(*self._own(stay, tables)))
+
+        def build(_: Hit, table: FromClause) -> Where:
+            return exists(
+                select(literal(1)).select_from(row).where(row.c[KEY] == table.c[edge.column], outside)
+            ).correlate(table)
+
+        return self._plan.placed(edge.source, edge.hit, build, tables)
 
     @cached_property
     def _stays(self) -> list[Edge]:
-        return [edge for edge in searched_edges(self._plan) if edge.parameter == STAY]
+        edges = searched_edges(self._plan)
+        return [each for each in edges if each.parameter == STAY and each.source.kind != self._target(each).kind]
+
+    def _target(self, edge: Edge) -> Source:
+        return next(each for each in self._plan.sources(edge.to) if each.mapping == edge.target)
 
     def order(self, source: Source, sort: Sequence[Sort], tables: Mapping[str, Table]) -> Sequence[ColumnElement[Any]]:
         return self._others.order(source, sort, tables)

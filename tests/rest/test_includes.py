@@ -11,6 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
+from fhir_facade.contracts import Query
+from fhir_facade.mapping.following import Referring, searched_edges
 from fhir_facade.mapping.mapping_set import MappingSet
 from fhir_facade.mapping.search_hits import parameters_of
 from fhir_facade.rest import includes
@@ -281,3 +283,17 @@ def test_a_page_is_fetched_in_a_bounded_number_of_questions(
     kinds = len(lane.services.mapping_set.kinds.by_name)
     assert many <= 1 + kinds + len(lane.services.mapping_set.by_type)
     assert "get" not in asked
+
+
+def test_what_refers_to_given_resources_is_sought_by_an_index(lane: FhirLane, mapping_set: MappingSet) -> None:
+    """However many records there are, only those that refer are read: for each list and link that a reference is in."""
+    store: Any = lane.services.store
+    plan = mapping_set.search
+    asked = 0
+    for edge in searched_edges(plan):
+        searches = Referring(plan, [edge], {edge.target: ["a", "b", "c"]})
+        explained = store.explain(Query(edge.type), searches)
+        steps = next(each.plan for each in explained if each.mapping == edge.source.mapping)
+        assert not [each for each in steps if each.startswith("SCAN")], (edge.type, edge.parameter, steps)
+        asked += 1
+    assert asked > 30
