@@ -86,3 +86,31 @@ def test_what_names_few_records_is_looked_up(
     (explained,) = store.explain(query, mapping_set.search)
     used = [line for line in explained.plan if line.startswith("SEARCH") and column in line]
     assert used, explained.plan
+
+
+def steps(store: SqliteStore, mapping_set: MappingSet, query: Query) -> int:
+    """How many instructions the database runs to find a page."""
+    counted = [0]
+
+    def count() -> None:
+        counted[0] += 1
+
+    with store._connections.snapshot() as connection:
+        connection.set_progress_handler(count, 1)
+        store.find(query, mapping_set.search)
+        connection.set_progress_handler(None, 1)
+    return counted[0]
+
+
+@pytest.mark.parametrize("restriction", [(), (Clause("date", ("sa1950",)),), (Clause("_lastUpdated", ("gt2020",)),)])
+@pytest.mark.parametrize("code", ["date", "_lastUpdated", "_id"])
+@pytest.mark.parametrize("descending", [False, True])
+def test_the_last_page_costs_what_the_first_does(
+    mapping_set: MappingSet, store: SqliteStore, restriction: tuple[Clause, ...], code: str, descending: bool
+) -> None:
+    query = Query("Encounter", restriction, (Sort(code, descending),), 2)
+    matches = store.find(replace(query, count=1000), mapping_set.search).matches
+    assert len(matches) > 80
+    deep = replace(query, after=matches[-4].position)
+    assert len(store.find(deep, mapping_set.search).matches) == 2
+    assert steps(store, mapping_set, deep) < 2 * steps(store, mapping_set, query)
