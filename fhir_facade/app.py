@@ -16,10 +16,14 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fhir_facade import __version__
+from fhir_facade.api_pages import PATH as PAGES
+from fhir_facade.api_pages import page_files, page_headers
 from fhir_facade.mapping.mapping_set import MappingSet, load_mapping_set
 from fhir_facade.outcome import Issue, Refused, operation_outcome
 from fhir_facade.reloading import Reloader
 from fhir_facade.rest.access_log import AccessLog
+from fhir_facade.rest.conditional import has_tag
+from fhir_facade.rest.forwarded import Proxies
 from fhir_facade.rest.mapping_pages import HEADERS as PAGE_HEADERS
 from fhir_facade.rest.mapping_pages import PATH as MAPPINGS
 from fhir_facade.rest.mapping_pages import Page as MappingPage
@@ -34,8 +38,10 @@ from fhir_facade.settings import Settings
 from fhir_facade.store.code_systems import open_editions
 from fhir_facade.store.records import SqliteStore
 from fhir_facade.validation_stream import catalogue_of, make_validator, own_packages
+from fhir_facade.whole_answers import WholeAnswers
 
 FHIR_JSON = "application/fhir+json"
+READ = ["GET", "HEAD"]
 NOT_KEPT = {"Cache-Control": "no-store"}
 
 
@@ -80,12 +86,13 @@ def build_app(settings: Settings) -> Server:
         explain=settings.explain,
     )
     log = AccessLog(settings.log_level)
-    lane = FhirLane(services, log)
+    proxies = Proxies.of(settings.trusted_proxies) if settings.trusted_proxies else None
+    lane = FhirLane(services, log, proxies)
     reloader = Reloader(lane, store.schema, settings.mappings, log, settings.site_mappings, settings.profiles)
-    return Server(lane, _rest(lane, store, settings, reloader))
+    return Server(lane, WholeAnswers(_rest(lane, store, reloader, settings), log, lane.request_id))
 
 
-def _rest(lane: FhirLane, store: SqliteStore, settings: Settings, reloader: Reloader) -> FastAPI:
+def _rest(lane: FhirLane, store: SqliteStore, reloader: Reloader, settings: Settings) -> FastAPI:
     """What is not FHIR: the index page, the OpenAPI document and what mappings run, nothing loaded from elsewhere."""
 
     @asynccontextmanager
@@ -95,47 +102,65 @@ def _rest(lane: FhirLane, store: SqliteStore, settings: Settings, reloader: Relo
         store.close()
 
     app = FastAPI(title="fhir_facade", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
-    described: dict[str, bytes] = {}  # the document of the mappings that run now, by their hash
+    described: dict[str, bytes] = {}  # the document of the mappings that run now, by their hash and the base URL
 
-    @app.get("/")
+    @app.api_route("/", methods=READ)
     async def root(request: Request) -> Response:
-        index = _index(lane.services.mapping_set, settings.fhir_base)
+        services = lane.services_for(request.scope)
+        index = _index(services.mapping_set, services.base_url)
         if "text/html" in request.headers.get("accept", ""):
             return Response(_page(index), media_type="text/html")
         return Response(orjson.dumps(index), media_type="application/json")
 
-    @app.get("/openapi.json")
-    async def openapi_document() -> Response:
-        mapping_set = lane.services.mapping_set
-        document = described.get(mapping_set.hash)
+    @app.api_route("/openapi.json", methods=READ)
+    async def openapi_document(request: Request) -> Response:
+        services = lane.services_for(request.scope)
+        key = f"{services.mapping_set.hash} {services.base_url}"
+        document = described.get(key)
         if document is None:
             described.clear()
-            document = orjson.dumps(openapi(mapping_set, settings.fhir_base, __version__))
-            described[mapping_set.hash] = document
+            document = orjson.dumps(openapi(services.mapping_set, services.base_url, __version__))
+            described[key] = document
         return Response(document, media_type="application/json")
 
-    @app.get("/mappings/status")
+    @app.api_route("/mappings/status", methods=READ)
     async def mappings_status() -> Response:
         return Response(orjson.dumps(reloader.status()), media_type="application/json", headers=NOT_KEPT)
 
-    @app.api_route(MAPPINGS, methods=["GET", "HEAD"])
+    @app.api_route(MAPPINGS, methods=READ)
     async def mappings_index(request: Request) -> Response:
-        return _whole(request, index_page(lane.services.mapping_set, request.headers.get("accept", "")))
+        return _whole(index_page(lane.services.mapping_set, request.headers.get("accept", "")))
 
-    @app.api_route(MAPPINGS + "/{name}", methods=["GET", "HEAD"])
+    @app.api_route(MAPPINGS + "/{name}", methods=READ)
     async def mappings_table(request: Request, name: str) -> Response:
-        return _whole(request, table_page(lane.services.mapping_set, name, request.headers.get("accept", "")))
+        return _whole(table_page(lane.services.mapping_set, name, request.headers.get("accept", "")))
+
+    @app.api_route(PAGES, methods=READ)
+    async def api_page(request: Request) -> Response:
+        return _page_file(request, "", lane.services_for(request.scope).base_url)
+
+    @app.api_route(PAGES + "/{name}", methods=READ)
+    async def api_page_file(request: Request, name: str) -> Response:
+        return _page_file(request, name, lane.services_for(request.scope).base_url)
 
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(StarletteHTTPException, _refusal)
     return app
 
 
-def _whole(request: Request, page: MappingPage) -> Response:
-    """A page, or for HEAD what would be said of it."""
+def _page_file(request: Request, name: str, base_url: str) -> Response:
+    """A file of the page of requests; Refused when there is none of this name."""
+    file = page_files().get(name)
+    if file is None:
+        raise Refused(Issue("path-unknown"))
+    headers = {**page_headers(base_url), "ETag": file.etag, "Content-Type": file.media}
+    current = has_tag(request.headers.get("if-none-match", "").encode("latin-1"), file.etag.encode())
+    return Response(b"" if current else file.content, 304 if current else 200, headers)
+
+
+def _whole(page: MappingPage) -> Response:
     media, body = page
-    headers = {**PAGE_HEADERS, "Content-Type": media, "Content-Length": str(len(body))}
-    return Response(b"" if request.method == "HEAD" else body, headers=headers)
+    return Response(body, headers={**PAGE_HEADERS, "Content-Type": media})
 
 
 async def _refused(request: Request, error: Exception) -> Response:
@@ -146,7 +171,7 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 def _outcome(request: Request, issues: Iterable[Issue], status: int, headers: Mapping[str, str]) -> Response:
     tongue = language(request.headers.get("accept-language", "").encode("latin-1"))
-    body = b"" if request.method == "HEAD" else orjson.dumps(operation_outcome(issues, tongue))
+    body = orjson.dumps(operation_outcome(issues, tongue))
     return Response(body, status, {**headers, "Content-Language": tongue}, media_type=FHIR_JSON)
 
 
@@ -168,6 +193,7 @@ def _index(mapping_set: MappingSet, base: str) -> dict[str, object]:
         "fhir": base,
         "metadata": f"{base}/metadata",
         "openapi": "/openapi.json",
+        "docs": PAGES,
         "mappings": MAPPINGS,
         "types": [f"{base}/{resource_type}" for resource_type in sorted({*mapping_set.by_type, *TERMINOLOGY_TYPES})],
     }
@@ -176,7 +202,9 @@ def _index(mapping_set: MappingSet, base: str) -> dict[str, object]:
 def _page(index: dict[str, object]) -> str:
     """The index for people: plain HTML, no script, nothing loaded."""
     types = index["types"] if isinstance(index["types"], list) else []
-    links = [index["metadata"], index["openapi"], index["mappings"], *(f"{url}?_count=5&_pretty=true" for url in types)]
+    shown = "_format=json&_pretty=true"  # a browser would else be given XML
+    links = [f"{index['metadata']}?{shown}", *(index[each] for each in ("docs", "openapi", "mappings"))]
+    links += [f"{url}?_count=5&{shown}" for url in types]
     items = "".join(f'<li><a href="{escape(str(url))}">{escape(str(url))}</a></li>' for url in links)
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>fhir_facade</title>'

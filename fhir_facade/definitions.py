@@ -56,7 +56,8 @@ class Element:
 
     `path` is where it is defined: asked for `Encounter.period.start`, it is `Period.start`; asked for
     `Patient.deceasedDateTime`, it is `Patient.deceased[x]` with `types` narrowed to the one. `targets` are
-    what a Reference or canonical may point at, ("Resource",) for any.
+    what a Reference or canonical may point at, ("Resource",) for any. `summary` says that a summary shows it,
+    `modifier` that it changes what other elements mean.
     """
 
     path: str
@@ -65,6 +66,8 @@ class Element:
     types: tuple[str, ...]
     targets: tuple[str, ...] = ()
     binding: Binding | None = None
+    summary: bool = False
+    modifier: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +228,7 @@ class Definitions:
         """Return parent path → child name → node; a choice as value[x] and by concrete names."""
         rows = {f"{type_name}.{row[0]}": row for row in self._types[type_name]["elements"] if row[0]}
         parents = {path.rpartition(".")[0] for path in rows}
+        flagged = [frozenset(self._types[type_name].get(key, ())) for key in ("summary", "modifiers")]
         primitive = self._types[type_name]["kind"] == "primitive-type"
         found: dict[str, dict[str, _Node]] = {type_name: {}}
         for path, row in rows.items():
@@ -232,7 +236,8 @@ class Definitions:
             if primitive and name == "value":
                 continue  # the value itself is the JSON string or number, not a child
             reference = row[5] if len(row) > 5 else ""
-            element = _element(path, row, rows[reference][3] if reference else row[3])
+            flags = tuple(row[0] in each for each in flagged)
+            element = _element(path, row, rows[reference][3] if reference else row[3], *flags)
             siblings = found.setdefault(parent, {})
             inline = reference or (path if path in parents else "")
             one = element.types[0] if len(element.types) == 1 else None
@@ -244,10 +249,10 @@ class Definitions:
         return found
 
 
-def _element(path: str, row: list[Any], types: list[str]) -> Element:
+def _element(path: str, row: list[Any], types: list[str], summary: bool, modifier: bool) -> Element:
     targets = tuple(row[4]) if len(row) > 4 else ()
     binding = Binding(*row[6]) if len(row) > 6 else None
-    return Element(path, row[1], bool(row[2]), tuple(types), targets, binding)
+    return Element(path, row[1], bool(row[2]), tuple(types), targets, binding, summary, modifier)
 
 
 def _search_parameter(row: list[Any]) -> SearchParameter:

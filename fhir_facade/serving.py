@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import shlex
 import signal
 import socket
 from collections.abc import Callable
 from contextlib import closing
+from importlib.util import find_spec
+from typing import Literal
 
 import orjson
 import uvicorn
@@ -34,11 +37,27 @@ def serve_until_stopped(settings: Settings, words: Words | None = None) -> None:
         text = words(server, settings) if words else f"FHIR R4 at {settings.fhir_base}  (stop with Ctrl-C)"
         print(text, flush=True)  # noqa: T201
         config = uvicorn.Config(
-            server, log_level="warning", access_log=False, server_header=False, lifespan="on", ws="none"
+            server,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            lifespan="on",
+            ws="none",
+            proxy_headers=False,  # else it would put another address in the place of the peer's
+            http=_protocol(),
         )
         for stopping in (signal.SIGINT, signal.SIGTERM):
             signal.signal(stopping, lambda number, frame: None)  # uvicorn hears them, then raises them once more
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def _protocol() -> type[asyncio.Protocol] | Literal["auto"]:
+    """How connections are read: by httptools where it is there, whose faults we tell in our own way."""
+    if find_spec("httptools") is None:
+        return "auto"
+    from fhir_facade.wire_faults import FaultsAsOutcomes
+
+    return FaultsAsOutcomes
 
 
 def _listen(settings: Settings) -> socket.socket:

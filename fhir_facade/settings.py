@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fhir_facade.resources import data_root
@@ -51,6 +53,10 @@ class Settings(BaseSettings):
         default="",
         description="What links begin with, https://fhir.example.no/fhir; made of host and port if empty.",
     )
+    trusted_proxies: tuple[str, ...] = Field(
+        default=(),
+        description='Addresses and networks whose forwarded headers are believed, as JSON: ["10.0.0.0/8"].',
+    )
     page_secret: SecretStr = Field(
         default=SecretStr(""),
         description="Seals page tokens. Random when empty: then a restart or another worker refuses links. "
@@ -77,6 +83,24 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="At info and below each request is one line; above, only faults."
     )
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_base_url(cls, value: str) -> str:
+        """Links begin with it, so it is a whole http URL and nothing but that."""
+        parts = urlsplit(value)
+        port = parts.port  # ValueError when it is no port
+        whole = parts.scheme in ("http", "https") and parts.hostname and port != 0
+        if value and (not whole or "@" in parts.netloc or "?" in value or "#" in value or set(value) & set(' <>"\\')):
+            raise ValueError("it is no base URL; https://fhir.example.no/fhir is one, without user, query or fragment")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for each in value:
+            ip_network(each.strip(), strict=False)  # ValueError says which it is
+        return value
 
     @property
     def fhir_base(self) -> str:

@@ -53,6 +53,7 @@ def faults_are_told(code: int = FAILED) -> Iterator[None]:
 def settings_with(**given: Any) -> Settings:
     """Settings from the environment, with what the command line says on top."""
     from pydantic import ValidationError
+    from pydantic_settings import SettingsError
 
     from fhir_facade.settings import Settings
 
@@ -61,6 +62,8 @@ def settings_with(**given: Any) -> Settings:
     except ValidationError as error:
         lines = [f"setting {'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
         raise stop(FAILED, "\n".join(lines)) from None
+    except SettingsError as error:  # a list or an object that is no JSON
+        raise stop(FAILED, f"setting: {error}") from None
 
 
 def paths_are_there(packages: Iterable[Path]) -> None:

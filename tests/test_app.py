@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import shlex
@@ -61,7 +62,7 @@ def test_links_begin_with_the_base_url_of_the_settings_and_not_with_the_host_hea
 def test_the_index_is_a_page_for_people_and_json_for_programs(ask: Ask) -> None:
     page = ask("GET", "/", headers={"Accept": "text/html"})
     assert page.headers["content-type"].startswith("text/html")
-    assert 'href="https://fhir.example.no/fhir/metadata"' in page.text
+    assert 'href="https://fhir.example.no/fhir/metadata?_format=json&amp;_pretty=true"' in page.text
     assert re.findall(r"<(?:script|img|link)\b", page.text) == []
     assert ask("GET", "/").json()["metadata"] == "https://fhir.example.no/fhir/metadata"
 
@@ -72,13 +73,65 @@ def test_openapi_json_is_our_own_document(ask: Ask, server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "status"), [("GET", "/docs", 404), ("GET", "/fhirx", 404), ("POST", "/", 405)]
+    ("method", "path", "status"), [("GET", "/docs/none.js", 404), ("GET", "/fhirx", 404), ("POST", "/", 405)]
 )
 def test_faults_outside_fhir_are_outcomes_too(ask: Ask, method: str, path: str, status: int) -> None:
     answer = ask(method, path)
     assert answer.status_code == status
     assert answer.json()["resourceType"] == "OperationOutcome"
     assert answer.headers["content-type"].startswith("application/fhir+json")
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/openapi.json", "/mappings", "/mappings/status", "/docs", "/docs/start.js", "/none"]
+)
+@pytest.mark.parametrize("coding", ["gzip", "zstd", "identity"])
+def test_head_says_what_get_says_beside_fhir_too(ask: Ask, path: str, coding: str) -> None:
+    got, head = (ask(method, path, headers={"Accept-Encoding": coding}) for method in ("GET", "HEAD"))
+    assert head.content == b""
+    assert head.status_code == got.status_code == (404 if path == "/none" else 200)
+    differing = {
+        key for key in got.headers.keys() | head.headers.keys() if got.headers.get(key) != head.headers.get(key)
+    }
+    assert differing == {"x-request-id"}
+    assert "accept-encoding" in got.headers["vary"]
+    assert got.headers.get("content-encoding", "identity") == (coding if len(got.content) >= 1024 else "identity")
+
+
+def test_nothing_is_sent_as_body_after_head(server: Server) -> None:
+    """Asked without a client, which would throw a body away."""
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b""}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    for path in ("/", "/openapi.json", "/docs/start.js", "/fhir/metadata"):
+        scope = {"type": "http", "method": "HEAD", "path": path, "query_string": b"", "headers": [], "root_path": ""}
+        sent.clear()
+        asyncio.run(server(scope, receive, send))
+        assert int(dict(sent[0]["headers"])[b"content-length"]) > 0
+        assert b"".join(each["body"] for each in sent[1:]) == b"", path
+
+
+def test_every_answer_has_a_request_id(ask: Ask) -> None:
+    for path in ("/", "/none", "/docs", "/fhir/metadata"):
+        assert ask("GET", path, headers={"X-Request-Id": "abc-1"}).headers["x-request-id"] == "abc-1"
+        one, two = (ask("GET", path, headers={"X-Request-Id": "not sane"}).headers["x-request-id"] for _ in range(2))
+        assert "not sane" != one != two
+
+
+def test_a_fault_beside_fhir_is_an_outcome(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("fault")
+
+    monkeypatch.setattr("fhir_facade.app._index", fail)
+    answer = ask("GET", "/", headers={"X-Request-Id": "abc-2"})
+    assert (answer.status_code, answer.json()["issue"][0]["severity"]) == (500, "fatal")
+    assert "abc-2" in answer.text
+    assert "RuntimeError" not in answer.text
 
 
 def test_two_servers_with_one_secret_take_each_others_page_tokens(settings: Settings, ask_app: AskApp) -> None:
@@ -168,7 +221,8 @@ def test_over_a_socket_head_and_304_have_no_body_and_the_connection_lives_on(
     base = demo[0][0].split()[3]
     with httpx.Client(timeout=WAIT) as client:
         whole = client.get(f"{base}/metadata")
-        assert client.head(f"{base}/metadata").headers["content-length"] == str(len(whole.content))
+        assert whole.headers["content-length"] == str(whole.num_bytes_downloaded)
+        assert client.head(f"{base}/metadata").headers["content-length"] == whole.headers["content-length"]
         again = client.get(f"{base}/metadata", headers={"If-None-Match": whole.headers["etag"]})
         assert (again.status_code, again.content) == (304, b"")
         assert client.post(f"{base}/Encounter/_search", content=b"a" * 70_000).status_code == 413

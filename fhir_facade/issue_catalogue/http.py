@@ -28,6 +28,51 @@ ROWS: Rows = {
     "format-not-acceptable": (
         "error", "not-supported", 406,
         "The format '{format}' cannot be given.", "Formatet '{format}' kan ikke gis.",
+        "Ask for one of: {allowed}.", "Be om en av: {allowed}.",
+    ),
+    "elements-unknown": (
+        "error", "value", 400,
+        "{type} has no element '{name}'.", "{type} har ikke noe element '{name}'.",
+        "Elements: {allowed}{nearest}.", "Elementer: {allowed}{nearest}.",
+    ),
+    "parameters-together": (
+        "error", "not-supported", 400,
+        "These cannot be given together: {names}.", "Disse kan ikke gis sammen: {names}.",
+        "Give one of them.", "Gi én av dem.",
+    ),
+    "contained-not-searched": (
+        "error", "not-supported", 400,
+        "Contained resources are not searched here, so '{name}' cannot be given.",
+        "Det søkes ikke i inneholdte ressurser her, så '{name}' kan ikke gis.",
+        "Leave it out: every resource here is found by itself.", "Utelat den: hver ressurs her finnes for seg.",
+    ),
+    "coding-not-acceptable": (
+        "error", "not-supported", 406,
+        "The answer cannot be given in a content coding that Accept-Encoding takes.",
+        "Svaret kan ikke gis i en innholdskoding som Accept-Encoding tar.",
+        "Take one of: {allowed}.", "Ta en av: {allowed}.",
+    ),
+    "forwarded-invalid": (
+        "error", "value", 400,
+        "The proxy forwards a {part} that cannot stand in a URL.",
+        "Mellomtjeneren videresender en {part} som ikke kan stå i en URL.",
+        "Set Forwarded, or X-Forwarded-Proto, -Host and -Prefix, in the proxy.",
+        "Sett Forwarded, eller X-Forwarded-Proto, -Host og -Prefix, i mellomtjeneren.",
+    ),
+    "url-too-long": (
+        "error", "too-long", 414,
+        "The URL is longer than {limit} bytes.", "URL-en er lengre enn {limit} byte.",
+        "Send the search as POST to [base]/[type]/_search.", "Send søket som POST til [base]/[type]/_search.",
+    ),
+    "request-malformed": (
+        "error", "structure", 400,
+        "This is no HTTP request.", "Dette er ingen HTTP-forespørsel.",
+        "Send HTTP/1.1.", "Send HTTP/1.1.",
+    ),
+    "element-not-in-xml": (
+        "error", "not-supported", 406,
+        "The element is none of R4, and cannot be given as XML.",
+        "Elementet finnes ikke i R4 og kan ikke gis som XML.",
         "Ask for application/fhir+json.", "Be om application/fhir+json.",
     ),
     "search-parameter-unknown": (

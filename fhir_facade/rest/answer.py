@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import orjson
 
 from fhir_facade.outcome import Issue, operation_outcome
+from fhir_facade.rest.numbers import dumps, loads
 
 Header = tuple[bytes, bytes]
 
@@ -19,7 +19,7 @@ FIXED: tuple[Header, ...] = (
     (b"content-type", MEDIA_TYPE),
     (b"cache-control", b"private, no-cache"),
     (b"x-content-type-options", b"nosniff"),
-    (b"vary", b"accept, accept-language, prefer"),
+    (b"vary", b"accept, accept-encoding, accept-language, prefer"),
 )
 
 
@@ -45,6 +45,5 @@ def outcome_answer(issues: Sequence[Issue], status: int, language: str) -> Answe
 
 
 def pretty(body: bytes) -> bytes:
-    """The same JSON, indented for people."""
-    parsed: Any = orjson.loads(body)
-    return orjson.dumps(parsed, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    """The same JSON, indented for people; each number keeps its digits."""
+    return dumps(loads(body), orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)

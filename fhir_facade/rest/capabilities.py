@@ -17,6 +17,7 @@ from fhir_facade.outcome import Issue, Refused
 from fhir_facade.rest.answer import Answer, pretty
 from fhir_facade.rest.conditional import not_modified
 from fhir_facade.rest.includes import forward_values, reverse_values
+from fhir_facade.rest.negotiation import MEDIA
 from fhir_facade.rest.query_string import (
     GENERAL,
     bad_value,
@@ -28,6 +29,7 @@ from fhir_facade.rest.query_string import (
 )
 from fhir_facade.rest.scope import common_parameters
 from fhir_facade.rest.services import Interaction, Request, Services
+from fhir_facade.rest.subset import ALL, SUBSET_PARAMETERS, Subset, with_parameter
 from fhir_facade.rest.terminology_resources import TYPES as TERMINOLOGY_TYPES
 from fhir_facade.rest.terminology_resources import terminology_capabilities
 from fhir_facade.rest.terminology_search import search_parameters
@@ -39,23 +41,25 @@ if TYPE_CHECKING:
 
 CANONICAL = "http://fhir-facade.no/fhir/CapabilityStatement/server"
 DATE = "2026-11-23"  # when what can be said here last changed; not the hour of a start: bytes stay the same
-FORMATS = ["application/fhir+json", "json"]
 MODES = ("full", "terminology")
 TAKES: Mapping[str, tuple[str, str, str]] = {
     "mode": (
         "code",
         "terminology",
         "full (default): the CapabilityStatement; terminology: the TerminologyCapabilities.",
-    )
+    ),
+    **SUBSET_PARAMETERS,
 }
 ANSWERS = ("CapabilityStatement", "TerminologyCapabilities")
 
 
 def capabilities(services: Services, request: Request) -> Answer:
     """Answer the statement made at start, or what can be said of terminology now."""
-    mode, indented = _asked(request) if request.query else ("full", False)
+    mode, indented, subset = _asked(request) if request.query else ("full", False, ALL)
     of_terms = mode == "terminology"
     statement = orjson.dumps(terminology_capabilities(services, DATE)) if of_terms else services.statement
+    if subset:
+        statement = _part(statement, subset)
     etag = _etag(statement)
     if not_modified(request, etag):
         return Answer(304, b"", (b"etag", etag))
@@ -63,8 +67,8 @@ def capabilities(services: Services, request: Request) -> Answer:
     return Answer(200, body, (b"etag", etag))
 
 
-def _asked(request: Request) -> tuple[str, bool]:
-    """The mode, and whether to indent; Refused with the first fault."""
+def _asked(request: Request) -> tuple[str, bool, Subset]:
+    """The mode, whether to indent, and which part is wanted; Refused with the first fault."""
     values: dict[str, str] = {}
     for name, value in pairs_of(request.query):
         refuse_person_number(f"{name} {value}", request.type)
@@ -76,7 +80,15 @@ def _asked(request: Request) -> tuple[str, bool]:
     if values.get("mode", "full") not in MODES:
         raise Refused(bad_value("mode", "code", f"none of {', '.join(MODES)}", "mode=terminology"))
     check_format(values.get("_format", "json"))
-    return values.get("mode", "full"), is_pretty(values.get("_pretty", "false"))
+    mode, subset = values.get("mode", "full"), ALL
+    for name in SUBSET_PARAMETERS.keys() & values.keys():
+        subset = with_parameter(subset, ANSWERS[MODES.index(mode)], name, values[name], searching=False)
+    return mode, is_pretty(values.get("_pretty", "false")), subset
+
+
+@lru_cache(maxsize=8)
+def _part(statement: bytes, subset: Subset) -> bytes:
+    return subset.of_bytes(statement)
 
 
 @lru_cache(maxsize=4)
@@ -109,7 +121,7 @@ def capability_statement(
         "software": {"name": "fhir_facade", "version": version},
         "implementation": {"description": f"fhir_facade{held}", "url": base_url},
         "fhirVersion": "4.0.1",
-        "format": FORMATS,
+        "format": [each for name in MEDIA for each in (MEDIA[name][0], name)],
         **({"implementationGuide": guides} if guides else {}),
         "rest": [_rest(mapping_set, surface, profiles)],
     }

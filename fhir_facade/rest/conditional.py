@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -9,6 +10,7 @@ from functools import lru_cache
 from fhir_facade.rest.services import Request
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_TAGS = re.compile(rb'"[^"]*"').findall  # a tag may hold a comma
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -29,13 +31,17 @@ def not_modified(request: Request, etag: bytes, modified: bytes = b"") -> bool:
     """Whether 304 is the right answer; If-None-Match goes before If-Modified-Since."""
     tags = request.headers.get(b"if-none-match")
     if tags is not None:
-        opaque = etag.removeprefix(b"W/")
-        return tags.strip() == b"*" or any(tag.strip().removeprefix(b"W/") == opaque for tag in tags.split(b","))
+        return has_tag(tags, etag)
     since = request.headers.get(b"if-modified-since")
     if since is None or not modified:
         return False
     known, current = _instant(since), _instant(modified)
     return known is not None and current is not None and current <= known
+
+
+def has_tag(listed: bytes, etag: bytes) -> bool:
+    """Whether an entity tag is in the list of If-None-Match; weak and strong are the same there."""
+    return listed.strip() == b"*" or etag.removeprefix(b"W/") in _TAGS(listed)
 
 
 def _instant(text: bytes) -> float | None:

@@ -75,7 +75,7 @@ def everything(services: Services, request: Request) -> Answer:
     page, outside = whole.page(start, asked.count)
     issues: list[Issue] = []
     entries = entries_of(services, page.matches[: len(page.matches) - outside], issues)
-    entries += entries_of(services, page.matches[len(page.matches) - outside :], issues, INCLUDED)
+    entries += entries_of(services, page.matches[len(page.matches) - outside :], issues, mode=INCLUDED)
     links = page_links(services, whole.path, asked, start, page, hidden=False)
     body = searchset(request, links, entries, issues)
     return Answer(200, pretty(body) if asked.indented else body)

@@ -1,4 +1,4 @@
-"""What the client would like: media type (Accept), language (Accept-Language) and handling (Prefer).
+"""What the client would like: format (Accept), language (Accept-Language) and handling (Prefer).
 
 https://hl7.org/fhir/R4/http.html#mime-type, RFC 9110 section 12.5, RFC 7240. Clients repeat the same headers,
 so every answer is remembered.
@@ -6,21 +6,51 @@ so every answer is remembered.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 
-JSON_TYPES = ("application/fhir+json", "application/json", "text/json")
-FORMATS = {*JSON_TYPES, "json", "application/fhir json"}  # an unescaped "+" in a query reads as a space
+JSON, XML, NDJSON = "json", "xml", "ndjson"
+MEDIA: Mapping[str, tuple[str, ...]] = {
+    JSON: ("application/fhir+json", "application/json", "text/json"),
+    XML: ("application/fhir+xml", "application/xml", "text/xml"),
+    NDJSON: ("application/fhir+ndjson", "application/ndjson", "application/x-ndjson"),
+}
+"""The media types of each format, FHIR's own first: it is the one that answers bear."""
+# an unescaped "+" in a query reads as a space
+FORMATS: Mapping[str, str] = {
+    spelling: name
+    for name, types in MEDIA.items()
+    for each in (name, *types)
+    for spelling in (each, each.replace("+", " "))
+}
 FHIR_VERSIONS = {"4.0", "4.0.1"}
 NORWEGIAN = {"nb", "no", "nn"}
 
 
 @lru_cache(maxsize=256)
-def accepts_json(accept: bytes) -> bool:
-    """Whether an Accept header leaves room for FHIR JSON: the most specific range decides, q=0 refuses."""
+def accepted_format(accept: bytes, offered: tuple[str, ...]) -> str | None:
+    """The format that an Accept header ranks first; the first of equals, None when it takes none of those offered.
+
+    A format is worth the most that one of its media types is; for each of those the most specific range decides. What
+    "*/*" leaves room for is what is sent: FHIR's own media type.
+    """
     ranges = [_media_range(part) for part in accept.decode("latin-1").split(",") if part.strip()]
     if not ranges:
-        return True
-    return any(_quality(name, ranges) > 0 for name in JSON_TYPES)
+        return offered[0]
+    ranked = [(-_quality_of_format(MEDIA[name], ranges), place) for place, name in enumerate(offered)]
+    quality, place = min(ranked)
+    return offered[place] if quality < 0 else None
+
+
+@lru_cache(maxsize=256)
+def named_format(value: str) -> str | None:
+    """The format that a value of _format names, short or as a media type; None when it is none of ours."""
+    name, *parameters = (part.strip() for part in value.lower().split(";"))
+    for parameter in parameters:
+        key, _, said = parameter.partition("=")
+        if key.strip() == "fhirversion" and said.strip().strip('"') not in FHIR_VERSIONS:
+            return None
+    return FORMATS.get(name)
 
 
 @lru_cache(maxsize=256)
@@ -50,6 +80,11 @@ def _q(text: str) -> float:
         return min(max(float(text), 0.0), 1.0)
     except ValueError:
         return 0.0
+
+
+def _quality_of_format(names: tuple[str, ...], ranges: list[tuple[str, float]]) -> float:
+    narrower = [each for each in ranges if each[0] != "*/*"]
+    return max(_quality(names[0], ranges), *(_quality(name, narrower) for name in names[1:]))
 
 
 def _quality(name: str, ranges: list[tuple[str, float]]) -> float:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from fhir_facade.mapping.to_where import SearchPlan
 
 MEDIA = "application/fhir+json"
+AS_XML = "application/fhir+xml"
 LINES = "application/fhir+ndjson"
 FORM = "application/x-www-form-urlencoded"
 EXAMPLE_BASE = "http://127.0.0.1:8000/fhir"
@@ -41,6 +42,8 @@ FAULTS = {
 }
 BODY_FAULTS = {"413", "415"}
 SEARCHES = ("search-type", "search-system", "search-compartment")
+AS_TEXT = {"schema": {"type": "string"}}
+"""What is said of a format that a JSON schema cannot describe."""
 VERSIONED = ("read", "lineage")
 """Interactions whose answer has a version that can be asked about."""
 
@@ -145,8 +148,10 @@ def _success(row: Interaction, resource_type: str) -> dict[str, Any]:
     schemas = [{"$ref": f"#/components/schemas/{each}"} for each in names]
     response: dict[str, Any] = {
         "description": f"A {' or a '.join(names)}.",
-        "content": {MEDIA: {"schema": schemas[0] if len(schemas) == 1 else {"oneOf": schemas}}},
+        "content": {MEDIA: {"schema": schemas[0] if len(schemas) == 1 else {"oneOf": schemas}}, AS_XML: AS_TEXT},
     }
+    if row.code == "search-type" or row.takes_resource:
+        response["content"][LINES] = AS_TEXT
     if row.code in VERSIONED:
         response["headers"] = {"ETag": {"schema": {"type": "string"}, "description": "The version."}}
     if row.code in VERSIONED and resource_type not in TERMINOLOGY_TYPES:
@@ -235,7 +240,7 @@ def _schema(name: str) -> dict[str, Any]:
 
 
 def _fault_responses() -> dict[str, Any]:
-    content = {MEDIA: {"schema": {"$ref": "#/components/schemas/OperationOutcome"}}}
+    content = {MEDIA: {"schema": {"$ref": "#/components/schemas/OperationOutcome"}}, AS_XML: AS_TEXT}
     return {status: {"description": text, "content": content} for status, text in FAULTS.items()}
 
 

@@ -23,6 +23,7 @@ from fhir_facade.rest.query_string import (
     is_true,
     unknown_parameter,
 )
+from fhir_facade.rest.subset import ALL, SUBSET_PARAMETERS, Subset, refuse_text_with_included, with_parameter
 from fhir_facade.store.batches import shown
 
 if TYPE_CHECKING:
@@ -53,9 +54,14 @@ RESULT_PARAMETERS: Mapping[str, tuple[str, str, str]] = {  # name → type, exam
     "_explain": ("boolean", "true", "Say in the Bundle what the search became: SQL without values, plan, rows, time."),
     "_include": ("string", "", "References of the matches whose resources are put beside them; may be repeated."),
     "_revinclude": ("string", "", "References to the matches whose resources are put beside them; may be repeated."),
-    "_format": ("string", "json", "The format, instead of the Accept header; only JSON is given."),
+    "_format": (
+        "string",
+        "json",
+        "The format, instead of the Accept header: json, xml or, for a search, ndjson; or a media type.",
+    ),
     "_pretty": ("boolean", "true", "Indent the answer for people."),
     "_page": ("string", "", "Where to go on; taken from a link of a Bundle, never made up, and good for a while."),
+    **SUBSET_PARAMETERS,
 }
 
 
@@ -73,6 +79,7 @@ class Asked:
     indented: bool = False
     total: bool = False
     explain: bool = False
+    subset: Subset = ALL
     page: str = ""
     applied: Pairs = field(default_factory=list)
     general: Pairs = field(default_factory=list)
@@ -103,6 +110,12 @@ def parse(search: SearchPlan, resource_type: str, pairs: Pairs, *, base: str, le
                 _clause(asked, search, resource_type, name, value, lenient)
         except Refused as refused:
             faults += refused.issues
+    if asked.subset.is_count:
+        asked.count = 0
+    try:
+        refuse_text_with_included(asked.subset, (name for name, _ in pairs))
+    except Refused as refused:
+        faults += refused.issues
     faults += _too_much(asked.clauses)
     faults += faults_of(search, (resource_type,), asked.includes)
     if faults:
@@ -125,6 +138,9 @@ def _result_parameter(asked: Asked, search: SearchPlan, resource_type: str, name
         asked.applied.append((name, value))
     elif name == "_explain":
         asked.explain = is_true(name, value)
+        asked.applied.append((name, value))
+    elif name in SUBSET_PARAMETERS:
+        asked.subset = with_parameter(asked.subset, resource_type, name, value)
         asked.applied.append((name, value))
     elif name == "_page":
         if not value:

@@ -8,14 +8,16 @@ from urllib.parse import quote, unquote_plus
 
 from fhir_facade.mapping.findings import nearest
 from fhir_facade.outcome import Issue, Refused
-from fhir_facade.rest.negotiation import FORMATS
+from fhir_facade.rest.negotiation import MEDIA, named_format
 from fhir_facade.rest.services import Request
+from fhir_facade.rest.subset import ALL, SUBSET_PARAMETERS, Subset, with_parameter
 from fhir_facade.store.batches import shown
 from fhir_facade.terminology.identity import is_national_identity_number
 
 Pairs = list[tuple[str, str]]
 
 GENERAL = ("_format", "_pretty")
+OF_CONTAINED = ("_contained", "_containedType")
 
 # Eleven digits on their own; a hash or another long number that happens to hold such a run is no person.
 _ELEVEN = re.compile(r"(?<![0-9A-Za-z])([0-9]{6})[ -]?([0-9]{5})(?![0-9A-Za-z])")
@@ -59,6 +61,8 @@ def bad_value(name: str, kind: str, reason: str, example: str) -> Issue:
 
 def unknown_parameter(name: str, resource_type: str, allowed: Iterable[str], *, ignored: bool = False) -> Issue:
     """The issue for a parameter that is not served: what is, and which was perhaps meant."""
+    if name in OF_CONTAINED and not ignored:
+        return Issue("contained-not-searched", name, {"name": name})
     allowed, said = sorted(allowed), shown(name)
     facts = {"type": resource_type, "name": said, "allowed": allowed, "nearest": nearest(said, allowed)}
     return Issue("search-parameter-ignored" if ignored else "search-parameter-unknown", said, facts)
@@ -71,8 +75,8 @@ def join_pairs(pairs: Pairs) -> str:
 
 def check_format(value: str) -> None:
     """Refuse a _format that cannot be given."""
-    if value.lower().split(";")[0].strip() not in FORMATS:
-        raise Refused(Issue("format-not-acceptable", "_format", {"format": shown(value)}))
+    if named_format(value) is None:
+        raise Refused(Issue("format-not-acceptable", "_format", {"format": shown(value), "allowed": list(MEDIA)}))
 
 
 def is_pretty(value: str) -> bool:
@@ -87,15 +91,21 @@ def is_true(name: str, value: str) -> bool:
     return value == "true"
 
 
-def general_parameters(request: Request) -> bool:
-    """Check the query string of a request that takes only _format and _pretty; return whether to indent."""
-    indented = False
+def general_parameters(request: Request) -> tuple[bool, Subset]:
+    """Check the query string of a read: whether to indent, and which part of the resource is wanted."""
+    indented, subset = False, ALL
+    seen = set()
     for name, value in pairs_of(request.query):
         refuse_person_number(f"{name} {value}", request.type)
+        if name in seen:
+            raise Refused(Issue("parameter-repeated", shown(name), {"name": shown(name)}))
+        seen.add(name)
         if name == "_format":
             check_format(value)
         elif name == "_pretty":
             indented = is_pretty(value)
+        elif name in SUBSET_PARAMETERS:
+            subset = with_parameter(subset, request.type, name, value, searching=False)
         else:
-            raise Refused(unknown_parameter(name, request.type or "/metadata", GENERAL))
-    return indented
+            raise Refused(unknown_parameter(name, request.type, (*GENERAL, *SUBSET_PARAMETERS)))
+    return indented, subset

@@ -11,6 +11,7 @@ from fhir_facade.rest.answer import Answer, Header, pretty
 from fhir_facade.rest.conditional import http_date, not_modified
 from fhir_facade.rest.query_string import general_parameters
 from fhir_facade.rest.services import Request, SearchableStore, Services
+from fhir_facade.rest.subset import ALL
 
 if TYPE_CHECKING:
     from fhir_facade.mapping.mapping_set import CompiledMapping, MappingSet
@@ -20,13 +21,15 @@ FHIR_ID = re.compile(r"[A-Za-z0-9.-]{1,64}").fullmatch
 
 def read(services: Services, request: Request) -> Answer:
     """Answer the resource of this type and id with its version; 304 when the client has it."""
-    indented = general_parameters(request) if request.query else False
+    indented, subset = general_parameters(request) if request.query else (False, ALL)
     mapping, record = look_up(services.mapping_set, services.store, request.type, request.id)
     headers, current = versions(request, mapping, record)
     if current:
         return Answer(304, b"", *headers)
     issues: list[Issue] = []
     body = mapping.serve(record, issues)
+    if subset:
+        body = subset.of_bytes(body)
     if indented:
         body = pretty(body)
     if issues:

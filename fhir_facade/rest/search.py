@@ -24,6 +24,7 @@ from fhir_facade.rest.parameters import Asked
 from fhir_facade.rest.query_string import Pairs, pairs_of, refuse_person_number
 from fhir_facade.rest.scope import OneType, Scope
 from fhir_facade.rest.services import Request, Services
+from fhir_facade.rest.subset import ALL, Subset
 
 if TYPE_CHECKING:
     from fhir_facade.mapping.mapping_set import CompiledMapping
@@ -53,8 +54,10 @@ def answer_search(services: Services, request: Request, scope: Scope) -> Answer:
     if asked.count == 0:
         page = Page((), more=False, total=page.total)
     issues = list(asked.ignored)
-    entries = entries_of(services, page.matches, issues)
-    entries += entries_of(services, included(services, asked.includes, page.matches, issues), issues, INCLUDED)
+    entries = entries_of(services, page.matches, issues, asked.subset)
+    entries += entries_of(
+        services, included(services, asked.includes, page.matches, issues), issues, asked.subset, INCLUDED
+    )
     if asked.explain:
         took = 1000 * (perf_counter() - began)
         issues += explanation(scope.explain(services, asked, query), page, took)
@@ -87,7 +90,9 @@ def _form(request: Request) -> bytes:
     return request.body
 
 
-def entries_of(services: Services, places: Sequence[Found], issues: list[Issue], mode: bytes = MATCH) -> list[bytes]:
+def entries_of(
+    services: Services, places: Sequence[Found], issues: list[Issue], subset: Subset = ALL, mode: bytes = MATCH
+) -> list[bytes]:
     """Each resource as a ready entry; a record that cannot be rendered becomes an issue, not a failed page."""
     mappings = services.mapping_set.mappings
     head = f'{{"fullUrl":"{services.base_url}/'
@@ -97,6 +102,8 @@ def entries_of(services: Services, places: Sequence[Found], issues: list[Issue],
         mapping, record = mappings[found.mapping], found.record
         try:
             body = mapping.serve(record, issues)
+            if subset:
+                body = subset.of_bytes(body)
         except Exception as error:
             issues.append(_bad_row(services, mapping, record["$key"], error))
             continue

@@ -52,7 +52,7 @@ class SearchableStore(Protocol):
 class Request:
     """One HTTP request without the framework; header names are lower-case bytes."""
 
-    __slots__ = ("body", "compartment", "headers", "id", "method", "query", "request_id", "type")
+    __slots__ = ("body", "compartment", "format", "headers", "id", "method", "query", "request_id", "type")
 
     def __init__(self, method: str, query: bytes, headers: dict[bytes, bytes], request_id: str) -> None:
         self.method = method
@@ -63,6 +63,7 @@ class Request:
         self.id = ""
         self.compartment = ""
         self.body: bytes | None = None
+        self.format = "json"
 
 
 OSLO = ZoneInfo("Europe/Oslo")

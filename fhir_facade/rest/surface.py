@@ -10,7 +10,7 @@ import itertools
 import re
 import secrets
 import string
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -19,28 +19,32 @@ from fhir_facade.mapping.findings import nearest
 from fhir_facade.mapping.translating import translations
 from fhir_facade.outcome import Issue, Refused
 from fhir_facade.rest.access_log import AccessLog
-from fhir_facade.rest.answer import outcome_answer
+from fhir_facade.rest.answer import Answer, outcome_answer
 from fhir_facade.rest.capabilities import ANSWERS as CAPABILITIES_ANSWERS
 from fhir_facade.rest.capabilities import TAKES as CAPABILITIES_TAKES
 from fhir_facade.rest.capabilities import capabilities, capability_statement
 from fhir_facade.rest.compartments import search_compartment
+from fhir_facade.rest.encoding import GZIP, IDENTITY, ZSTD, accepted_coding, encode
 from fhir_facade.rest.everything import EVERYTHING
+from fhir_facade.rest.formats import FORMAT_NAMED, choose_format, given_as, of_faults
+from fhir_facade.rest.forwarded import Proxies, base_url_of
 from fhir_facade.rest.lineage import ANSWERS as LINEAGE_ANSWERS
 from fhir_facade.rest.lineage import CANONICAL as LINEAGE
 from fhir_facade.rest.lineage import TAKES as LINEAGE_TAKES
 from fhir_facade.rest.lineage import lineage
-from fhir_facade.rest.negotiation import accepts_json, language
+from fhir_facade.rest.negotiation import JSON, language
 from fhir_facade.rest.query_string import refuse_person_number
 from fhir_facade.rest.read import read
 from fhir_facade.rest.scope import TYPE, TYPE_TAKES
 from fhir_facade.rest.search import search_type
 from fhir_facade.rest.services import Interaction, Request, Services
+from fhir_facade.rest.subset import SUBSET_PARAMETERS as SUBSET_OF_READ
 from fhir_facade.rest.system_search import search_system
 from fhir_facade.rest.terminology import TERMINOLOGY
 from fhir_facade.rest.terminology_resources import TYPES as TERMINOLOGY_TYPES
 from fhir_facade.rest.validation import ACCEPTED as VALIDATION_ACCEPTED
 from fhir_facade.rest.validation import NAME as VALIDATE
-from fhir_facade.rest.validation import NDJSON_TYPES, VALIDATION, is_resource_type
+from fhir_facade.rest.validation import VALIDATION, is_resource_type
 from fhir_facade.store.batches import shown
 from fhir_facade.terminology.identity import is_national_identity_number
 
@@ -55,6 +59,7 @@ Send = Callable[[Message], Awaitable[None]]
 PREFIX = "/fhir"
 BODY_LIMIT = 64 * 1024
 REQUEST_ID_LIMIT = 64
+MOST_BASES = 16  # base URLs, of those that proxies tell, whose services are kept
 PLAIN = (string.ascii_letters + string.digits + "._-").encode()
 
 SURFACE: tuple[Interaction, ...] = (
@@ -85,6 +90,7 @@ SURFACE: tuple[Interaction, ...] = (
     Interaction(
         "read", "GET", "/{type}/{id}", read,
         "Read one resource; ETag and Last-Modified say its version, and conditions on them are heeded.",
+        takes=SUBSET_OF_READ,
     ),
     Interaction(
         "lineage", "GET", "/{type}/{id}/$lineage", lineage,
@@ -150,8 +156,10 @@ class FhirLane:
     have begun keep what they began with.
     """
 
-    def __init__(self, services: Services, log: AccessLog | None = None) -> None:
+    def __init__(self, services: Services, log: AccessLog | None = None, proxies: Proxies | None = None) -> None:
         self._log = log or AccessLog("error")
+        self._proxies = proxies
+        self._by_base: dict[str, tuple[Services, Services]] = {}  # base URL → the services it was made of, those made
         self.services = replace(services, bad_row=self._log.bad_row)
         self.services = self.services_with(services.mapping_set)
         self._request_ids = map("{}-{:x}".format, itertools.repeat(secrets.token_hex(6)), itertools.count(1))
@@ -162,26 +170,56 @@ class FhirLane:
         statement = capability_statement(mapping_set, SURFACE, now.base_url, now.version, now.packages)
         return replace(now, mapping_set=mapping_set, translations=translations(mapping_set), statement=statement)
 
+    def services_for(self, scope: Scope) -> Services:
+        """The services whose base URL is the one that the client knows; Refused when a proxy tells none."""
+        now = self.services
+        if self._proxies is None:
+            return now
+        peer = (scope.get("client") or ("",))[0]
+        base = base_url_of(_joined(scope["headers"]), peer, self._proxies, now.base_url, PREFIX)
+        if base == now.base_url:
+            return now
+        made_of, made = self._by_base.get(base, (None, now))
+        if made_of is not now:  # new, or the mappings have changed since
+            if len(self._by_base) >= MOST_BASES:
+                del self._by_base[next(iter(self._by_base))]
+            statement = capability_statement(now.mapping_set, SURFACE, base, now.version, now.packages)
+            made = replace(now, base_url=base, statement=statement)
+            self._by_base[base] = (now, made)
+        return made
+
+    def request_id(self, scope: Scope) -> str:
+        """The id of a request: the client's own where it is one, else the next of ours."""
+        return self._request(scope).request_id
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = perf_counter() if self._log.each_request else 0.0
         services = self.services
         request = self._request(scope)
         route = _UNROUTED
         try:
+            if self._proxies is not None:
+                services = self.services_for(scope)
             row = self._route(request, scope["path"], services.mapping_set.by_type)
             route = row.template
             if row.takes_body:
                 limit = services.most_validated if row.takes_resource else BODY_LIMIT
                 request.body = await _body(request.headers, receive, limit, _allowed(row))
+            if b"accept" in request.headers or FORMAT_NAMED(request.query) or row.takes_body:
+                choose_format(request, row)
             answer = row.handler(services, request)
+            if request.format != JSON:
+                given_as(answer, request.format)
         except Refused as refused:
-            answer = outcome_answer(refused.issues, refused.status, _language(request))
+            answer = _fault(request, refused.issues, refused.status)
         except ClientLeft:
             return
         except Exception as error:
             self._log.failure(route, request.request_id, error)
             issue = Issue("internal-error", "", {"request_id": request.request_id})
-            answer = outcome_answer([issue], 500, _language(request))
+            answer = _fault(request, [issue], 500)
+        if b"accept-encoding" in request.headers:
+            answer = await _encoded(request, answer)
         headers = answer.headers
         headers.append((b"x-request-id", request.request_id.encode()))
         body = answer.body
@@ -230,17 +268,7 @@ class FhirLane:
             request.id = segments[1]
         if "{compartment}" in row.template:
             request.compartment, request.type = first, segments[2]
-        self._check_format(request, row)
         return row
-
-    def _check_format(self, request: Request, row: Interaction) -> None:
-        """Refuse an Accept header without JSON; _format goes before it and is checked with the parameters."""
-        accept = request.headers.get(b"accept")
-        if accept is not None and row.takes_resource and any(each in accept.lower() for each in NDJSON_TYPES):
-            return
-        if accept is None or accepts_json(accept) or b"_format=" in request.query:
-            return
-        raise Refused(Issue("format-not-acceptable", "", {"format": shown(accept.decode("latin-1"))}))
 
 
 def _unrouted(first: str, last: str, types: Mapping[str, object]) -> Issue:
@@ -260,8 +288,21 @@ def _check_type(name: str, types: Mapping[str, object]) -> None:
         raise Refused(Issue("type-unknown", "", facts))
 
 
-def _language(request: Request) -> str:
-    return language(request.headers.get(b"accept-language", b""))
+async def _encoded(request: Request, answer: Answer) -> Answer:
+    """The answer compressed as the client likes it; a fault is told as it is to who takes no coding of ours."""
+    coding = accepted_coding(request.headers[b"accept-encoding"])
+    if coding is not None:
+        await encode(answer, coding)
+    elif answer.status == 200:
+        return _fault(request, [Issue("coding-not-acceptable", "", {"allowed": [ZSTD, GZIP, IDENTITY]})], 406)
+    return answer
+
+
+def _fault(request: Request, issues: Sequence[Issue], status: int) -> Answer:
+    """The OperationOutcome of issues, in the language and the format that the client would like."""
+    answer = outcome_answer(issues, status, language(request.headers.get(b"accept-language", b"")))
+    given_as(answer, of_faults(request))
+    return answer
 
 
 def _joined(raw: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:

@@ -13,7 +13,6 @@ from typing import Any
 
 import orjson
 
-from fhir_facade.contracts import Resource
 from fhir_facade.outcome import Issue, Refused, operation_outcome
 from fhir_facade.rest.answer import Answer, pretty
 from fhir_facade.rest.conditional import not_modified
@@ -21,10 +20,10 @@ from fhir_facade.rest.negotiation import language, lenient
 from fhir_facade.rest.paging import PageToken
 from fhir_facade.rest.parameters import COUNT_DEFAULT, COUNT_LIMIT, values_of
 from fhir_facade.rest.query_string import (
-    GENERAL,
     Pairs,
     bad_value,
     check_format,
+    general_parameters,
     is_pretty,
     join_pairs,
     pairs_of,
@@ -32,6 +31,7 @@ from fhir_facade.rest.query_string import (
     unknown_parameter,
 )
 from fhir_facade.rest.services import Request, Services
+from fhir_facade.rest.subset import ALL, SUBSET_PARAMETERS, Subset, with_parameter
 from fhir_facade.rest.terminology_resources import Listed, by_id, listed
 from fhir_facade.store.batches import shown
 from fhir_facade.terminology.concepts import folded
@@ -40,16 +40,6 @@ from fhir_facade.terminology.uris import canonical
 LENIENT_APPLIED = (b"preference-applied", b"handling=lenient")
 URIS = "urn:ietf:rfc:3986"
 FORM = b"application/x-www-form-urlencoded"
-SUMMARIES = ("true", "false", "count", "data")
-PARTS: Mapping[str, tuple[str, ...]] = {
-    "CodeSystem": ("concept", "description", "copyright", "purpose"),
-    "ConceptMap": ("group", "description", "copyright", "purpose"),
-    "ValueSet": ("compose", "expansion", "description", "copyright", "purpose"),
-}
-"""Elements that R4 does not count to the summary of each type, of those that are written here."""
-
-SUBSETTED = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}
-
 Test = Callable[[Listed, str], bool]
 
 
@@ -104,14 +94,18 @@ EXAMPLES: Mapping[str, Mapping[str, str]] = {
 }  # fmt: skip
 RESULT: Mapping[str, tuple[str, str, str]] = {
     "_count": ("integer", "20", f"Most matches on a page, 0 to {COUNT_LIMIT}; {COUNT_DEFAULT} when left out."),
-    "_summary": ("code", "true", "true: heads without codes; count: only how many; false or data: whole."),
+    **SUBSET_PARAMETERS,
     "_page": ("string", "", "Where to go on; taken from a 'next' link, never made up, and good for a while."),
-    "_format": ("string", "json", "The format, instead of the Accept header; only JSON is given."),
+    "_format": (
+        "string",
+        "json",
+        "The format, instead of the Accept header; json, xml or, for a search, ndjson; or a media type.",
+    ),
     "_pretty": ("boolean", "true", "Indent the answer for people."),
 }
 
 
-READ_TAKES = {"_summary": ("code", "true", "true: the head without codes; false or data: the whole.")}
+READ_TAKES = SUBSET_PARAMETERS
 
 
 def search_parameters(resource_type: str) -> Mapping[str, tuple[str, str, tuple[str, ...]]]:
@@ -128,7 +122,7 @@ class Asked:
 
     clauses: list[tuple[str, str, tuple[str, ...]]] = field(default_factory=list)
     count: int = COUNT_DEFAULT
-    summary: str = "false"
+    subset: Subset = ALL
     page: str = ""
     after: str = ""
     indented: bool = False
@@ -138,19 +132,13 @@ class Asked:
 
 
 def read_resource(services: Services, request: Request) -> Answer:
-    """One whole resource, or its head with _summary=true; 304 when the client has it."""
-    asked = Asked()
-    for name, value in pairs_of(request.query):
-        refuse_person_number(f"{name} {value}", request.type)
-        if name not in ("_summary", *GENERAL):
-            raise Refused(unknown_parameter(name, request.type, ("_summary", *GENERAL)))
-        _result(asked, name, value)
-    whole = by_id(services, request.type, request.id).make()
-    body = orjson.dumps(_shaped(whole, asked.summary))
+    """One whole resource, or the part of it that is wanted; 304 when the client has it."""
+    indented, subset = general_parameters(request)
+    body = orjson.dumps(subset.of(by_id(services, request.type, request.id).make()))
     etag = b'W/"' + hashlib.sha256(body).hexdigest()[:16].encode() + b'"'
     if not_modified(request, etag):
         return Answer(304, b"", (b"etag", etag))
-    return Answer(200, pretty(body) if asked.indented else body, (b"etag", etag))
+    return Answer(200, pretty(body) if indented else body, (b"etag", etag))
 
 
 def search_resources(services: Services, request: Request) -> Answer:
@@ -160,7 +148,7 @@ def search_resources(services: Services, request: Request) -> Answer:
     matches = [each for each in listed(services, request.type) if _holds(each, asked.clauses)]
     matches.sort(key=lambda each: each.id)
     rest = [each for each in matches if each.id > asked.after]
-    size = 0 if asked.summary == "count" else asked.count
+    size = 0 if asked.subset.is_count else asked.count
     page = rest[:size]
     base = f"{services.base_url}/{request.type}"
     shown_pairs = [] if hidden else asked.applied
@@ -173,7 +161,7 @@ def search_resources(services: Services, request: Request) -> Answer:
     entries = [
         {
             "fullUrl": f"{base}/{each.id}",
-            "resource": _shaped(each.make(), asked.summary),
+            "resource": asked.subset.of(each.make()),
             "search": {"mode": "match"},
         }
         for each in page
@@ -224,7 +212,7 @@ def _parsed(resource_type: str, pairs: Pairs, is_lenient: bool) -> Asked:
                 if name in seen:
                     raise Refused(Issue("parameter-repeated", name, {"name": name}))
                 seen.add(name)
-                _result(asked, name, value)
+                _result(asked, resource_type, name, value)
             else:
                 _clause(asked, resource_type, name, value, is_lenient)
         except Refused as refused:
@@ -242,17 +230,15 @@ def _form(request: Request) -> bytes:
     return request.body
 
 
-def _result(asked: Asked, name: str, value: str) -> None:
+def _result(asked: Asked, resource_type: str, name: str, value: str) -> None:
     """Take a parameter that shapes the answer."""
     if name == "_count":
         if not (value.isascii() and value.isdigit() and len(value) < 10):
             raise Refused(bad_value("_count", "integer", f"not a number from 0 to {COUNT_LIMIT}", "_count=20"))
         asked.count = min(int(value), COUNT_LIMIT)
         asked.applied.append((name, str(asked.count)))
-    elif name == "_summary":
-        if value not in SUMMARIES:
-            raise Refused(bad_value("_summary", "code", f"none of {', '.join(SUMMARIES)}", "_summary=true"))
-        asked.summary = value
+    elif name in SUBSET_PARAMETERS:
+        asked.subset = with_parameter(asked.subset, resource_type, name, value)
         asked.applied.append((name, value))
     elif name == "_page":
         if not value:
@@ -303,12 +289,3 @@ def _paged(token: str) -> Pairs:
 def _link(base: str, pairs: Pairs) -> str:
     text = join_pairs(pairs)
     return f"{base}?{text}" if text else base
-
-
-def _shaped(resource: Resource, summary: str) -> Resource:
-    """The resource, or its head, which says that it is one."""
-    if summary != "true":
-        return resource
-    left_out = PARTS[resource["resourceType"]]
-    head = {name: value for name, value in resource.items() if name not in left_out}
-    return head | {"meta": {**head.get("meta", {}), "tag": [SUBSETTED]}}

@@ -65,23 +65,6 @@ def test_a_slash_at_the_end_changes_nothing(ask: Ask) -> None:
     assert ask("GET", "/fhir/Encounter/?_count=1").status_code == 200
 
 
-@pytest.mark.parametrize(
-    ("accept", "query", "status"),
-    [
-        ("application/fhir+xml", "", 406),
-        ("application/fhir+xml", "?_format=json", 200),
-        ("application/fhir+xml", "?_format=application/fhir+json", 200),
-        ("application/json", "", 200),
-        ("application/json", "?_format=xml", 406),
-        ("text/turtle;q=1, */*;q=0.1", "", 200),
-    ],
-)
-def test_the_format_is_negotiated(ask: Ask, accept: str, query: str, status: int) -> None:
-    answer = ask("GET", f"/fhir/Encounter{query}", headers={"Accept": accept})
-    assert answer.status_code == status
-    assert answer.headers["content-type"] == "application/fhir+json"
-
-
 @pytest.mark.parametrize(("tongue", "words"), [("nb-NO", "ingen ressurstype"), ("de", "no resource type")])
 def test_faults_speak_the_clients_language(ask: Ask, tongue: str, words: str) -> None:
     assert words in ask("GET", "/fhir/Nothing", headers={"Accept-Language": tongue}).text

@@ -136,7 +136,7 @@ def test_a_head_has_no_codes_and_says_that_it_is_one(ask: Ask) -> None:
         ("GET", "CodeSystem?titel=x", {}, 400, "search-parameter-unknown"),
         ("GET", "CodeSystem?title:missing=x", {}, 400, "search-modifier-unknown"),
         ("GET", "CodeSystem?title=a,", {}, 400, "search-value-invalid"),
-        ("GET", "CodeSystem?_summary=text", {}, 400, "search-value-invalid"),
+        ("GET", "CodeSystem?_summary=all", {}, 400, "search-value-invalid"),
         ("GET", "CodeSystem?_count=x", {}, 400, "search-value-invalid"),
         ("GET", "CodeSystem?_count=1&_count=2", {}, 400, "parameter-repeated"),
         ("GET", "CodeSystem?_page=x", {}, 400, "page-token-invalid"),
@@ -146,7 +146,7 @@ def test_a_head_has_no_codes_and_says_that_it_is_one(ask: Ask) -> None:
         ("POST", "CodeSystem/_search", {"json": {}}, 415, "media-type-unsupported"),
         ("POST", "CodeSystem", {}, 405, "method-not-allowed"),
         ("PUT", "CodeSystem/vol-8406", {}, 405, "method-not-allowed"),
-        ("GET", "CodeSystem?_format=xml", {}, 406, "format-not-acceptable"),
+        ("GET", "CodeSystem?_format=ttl", {}, 406, "format-not-acceptable"),
     ],
 )
 def test_what_is_not_served_is_refused(
