@@ -146,9 +146,9 @@ def serve(
 ) -> None:
     """Serve a database as FHIR R4 under /fhir.
 
-    Other settings come from the environment: FHIR_FACADE_BASE_URL, FHIR_FACADE_PAGE_SECRET,
-    FHIR_FACADE_LOG_LEVEL, FHIR_FACADE_MAPPINGS, FHIR_FACADE_SYNTHETIC_DATA. There is no access control yet,
-    so only this machine is served unless the data is declared synthetic.
+    Other settings come from the environment: FHIR_FACADE_BASE_URL, FHIR_FACADE_TRUSTED_PROXIES,
+    FHIR_FACADE_PAGE_SECRET, FHIR_FACADE_LOG_LEVEL, FHIR_FACADE_MAPPINGS, FHIR_FACADE_SYNTHETIC_DATA.
+    There is no access control yet, so only this machine is served unless the data is declared synthetic.
 
     \b
     Example:

@@ -86,6 +86,7 @@ def demo_words(server: Server, settings: Settings) -> str:
             "Then try:",
             f"  a typing error, and read the answer:  curl -s '{base}/Encounter?statsu=finished'",
             "  where each element comes from:        fhir-facade map KIND --explain < record.ndjson",
+            f"  requests in a browser:                {base.removesuffix('/fhir')}/docs",
             f"  every request there is:               {base.removesuffix('/fhir')}/openapi.json",
         ]
     )
