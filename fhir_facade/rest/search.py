@@ -56,7 +56,7 @@ def answer_search(services: Services, request: Request, scope: Scope) -> Answer:
     issues = list(asked.ignored)
     entries = entries_of(services, page.matches, issues, asked.subset)
     entries += entries_of(
-        services, included(services, asked.includes, page.matches, issues), issues, asked.subset, INCLUDED
+        services, included(services, asked.includes, page.matches, issues), issues, asked.subset.of_included, INCLUDED
     )
     if asked.explain:
         took = 1000 * (perf_counter() - began)
