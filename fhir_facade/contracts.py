@@ -20,12 +20,28 @@ Facts = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
+class Hop:
+    """One step of a chained search: by a reference `parameter` to the resources of `type` that it refers to.
+
+    In reverse (`_has`) the parameter is one of `type`, whose resources refer to those where the step begins.
+    """
+
+    parameter: str
+    type: str
+    reverse: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Clause:
-    """One restriction on a search: a parameter with its modifier and the values that any may match."""
+    """One restriction on a search: a parameter with its modifier and the values that any may match.
+
+    `path` leads from the type that is searched to the one that has the parameter.
+    """
 
     parameter: str
     values: tuple[str, ...]
     modifier: str = ""
+    path: tuple[Hop, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

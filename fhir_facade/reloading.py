@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Literal
 
-from fhir_facade.mapping.columns import SearchColumn
+from fhir_facade.mapping.columns import FieldIndex, SearchColumn
 from fhir_facade.mapping.findings import Finding, MappingError
 from fhir_facade.mapping.mapping_set import MappingSet, load_mapping_set
 from fhir_facade.mapping.site_examples import judges, proofs
@@ -174,8 +174,8 @@ def unfit_for(schema: Schema, mapping_set: MappingSet) -> list[Finding]:
         return [Finding("records", 1, f"the record kinds ask for other tables than the open database has: {RESTART}")]
     out = []
     for each in mapping_set.search.columns:
-        if not each.stored:
-            continue
+        if isinstance(each, FieldIndex) or not each.stored:
+            continue  # without an index a search is slower, and true
         mine = have.get((each.kind, each.child, each.name))
         if mine is None or (mine.type, mine.reads) != (each.type, each.reads):
             field = ".".join(

@@ -86,6 +86,63 @@ ROWS: Rows = {
         "Parameteren '{name}' tar ikke modifikatoren ':{modifier}'.",
         "Modifiers it takes: {allowed}.", "Modifikatorer den tar: {allowed}.",
     ),
+    "search-chain-no-reference": (
+        "error", "not-supported", 400,
+        "'{name}' of {type} leads to no resource here, so nothing can be asked behind it.",
+        "'{name}' i {type} fører ikke til noen ressurs her, så ingenting kan spørres bak den.",
+        "Parameters of {type} that can be followed: {allowed}.", "Parametere i {type} som kan følges: {allowed}.",
+    ),
+    "search-chain-type-unknown": (
+        "error", "not-supported", 400,
+        "'{name}' of {type} leads to no '{wanted}' here.", "'{name}' i {type} fører ikke til noen '{wanted}' her.",
+        "Types it leads to: {allowed}{nearest}.", "Typer den fører til: {allowed}{nearest}.",
+    ),
+    "search-chain-ambiguous": (
+        "error", "not-supported", 400,
+        "'{name}' of {type} leads to more than one type; the chain must say which is meant.",
+        "'{name}' i {type} fører til mer enn én type; kjeden må si hvilken som menes.",
+        "Write one of: {allowed}.", "Skriv én av: {allowed}.",
+    ),
+    "search-chain-too-long": (
+        "error", "too-costly", 400,
+        "The chain follows more than {limit} references.", "Kjeden følger flere enn {limit} referanser.",
+        "Ask in two searches.", "Spør i to søk.",
+    ),
+    "search-chain-ignored": (
+        "warning", "not-supported", 200,
+        "'{name}' cannot be followed here; it was ignored, as handling=lenient allows.",
+        "'{name}' kan ikke følges her; den ble oversett, slik handling=lenient tillater.",
+        "The next issue says why.", "Neste melding sier hvorfor.",
+    ),
+    "search-has-incomplete": (
+        "error", "not-supported", 400,
+        "'{name}' lacks a part of _has:Type:reference:parameter.",
+        "'{name}' mangler en del av _has:Type:referanse:parameter.",
+        "Example: {example}.", "Eksempel: {example}.",
+    ),
+    "search-has-type-unknown": (
+        "error", "not-supported", 400,
+        "No '{wanted}' here refers to a {type}.", "Ingen '{wanted}' her viser til en {type}.",
+        "Types that do: {allowed}{nearest}.", "Typer som gjør det: {allowed}{nearest}.",
+    ),
+    "search-has-reference-unknown": (
+        "error", "not-supported", 400,
+        "'{name}' of {wanted} does not refer to a {type} here.",
+        "'{name}' i {wanted} viser ikke til noen {type} her.",
+        "References that do: {allowed}{nearest}.", "Referanser som gjør det: {allowed}{nearest}.",
+    ),
+    "search-reference-type": (
+        "error", "value", 400,
+        "The references of '{name}' are never to a resource of the type that the value names.",
+        "Referansene i '{name}' går aldri til en ressurs av typen som verdien nevner.",
+        "Types: {allowed}{nearest}.", "Typer: {allowed}{nearest}.",
+    ),
+    "search-reference-logical": (
+        "error", "not-supported", 400,
+        "The references of '{name}' have an identifier only, which no resource here is known by.",
+        "Referansene i '{name}' har bare en identifikator, som ingen ressurs her er kjent under.",
+        "Search by {name}:identifier=system|value.", "Søk med {name}:identifier=system|verdi.",
+    ),
     "search-value-invalid": (
         "error", "value", 400,
         "The value of '{name}' is not a valid {type} value: {reason}.",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ColumnElement, FromClause, Table, and_, exists, false, literal, not_, or_, select
 
 from fhir_facade.contracts import Clause, Sort
+from fhir_facade.mapping.chained import Place
 from fhir_facade.mapping.columns import KEY
 from fhir_facade.mapping.following import Edge, searched_edges
 from fhir_facade.mapping.search_hits import Hit
@@ -79,7 +80,7 @@ class CareDates:
                 select(literal(1)).select_from(row).where(row.c[KEY] == table.c[edge.column], outside)
             ).correlate(table)
 
-        return self._plan.placed(edge.source, edge.hit, build, tables)
+        return self._plan.placed(edge.source, edge.hit, build, Place(tables, tables[edge.source.kind.name]))
 
     @cached_property
     def _stays(self) -> list[Edge]:

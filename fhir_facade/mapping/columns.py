@@ -67,3 +67,12 @@ def joined(one: SearchColumn, other: SearchColumn) -> SearchColumn:
     stored = one if one.stored else other
     indexed = one.indexed or other.indexed
     return replace(stored, empties=empties, indexed=indexed)
+
+
+@dataclass(frozen=True, slots=True)
+class FieldIndex:
+    """A field whose column is to have an index, because searches name its value; `name` is the column's."""
+
+    kind: str
+    child: str
+    name: str

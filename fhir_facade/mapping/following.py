@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ColumnElement, FromClause, Table, and_, false, or_, select
 
 from fhir_facade.contracts import Clause, Record, Sort
+from fhir_facade.mapping.chained import Place
 from fhir_facade.mapping.codecs import holds
-from fhir_facade.mapping.columns import KEY, PARENT, link_column
+from fhir_facade.mapping.columns import KEY, link_column
 from fhir_facade.mapping.forward import writing
 from fhir_facade.mapping.ir import Condition, Each, Key, Refer, Rule
 from fhir_facade.mapping.search_hits import Hit, conditions
@@ -170,22 +171,13 @@ class Referring:
         def build(_: Hit, table: FromClause) -> Where:
             return table.c[edge.column].in_(keys)
 
-        whole = self._plan.placed(source, edge.hit, build, tables)
+        whole = self._plan.placed(source, edge.hit, build, Place(tables, tables[source.kind.name]))
         each = edge.hit.each
         if each is None:
             return whole
-        item, parent = self._items(source, each, tables)
+        item, parent = self._plan.item(source.kind, each, tables)
         few = select(item.c[parent]).where(item.c[edge.column].in_(keys))  # sought by an index before the rest is asked
         return and_(tables[source.kind.name].c[KEY].in_(few), whole)
-
-    def _items(self, source: Source, each: Each, tables: Mapping[str, Table]) -> tuple[FromClause, str]:
-        """The table of a list's items, and the column that holds the key of the record that an item hangs on."""
-        child = source.kind.children[each.child]
-        if not child.records:
-            return tables[f"{source.kind.name}/{each.child}"].alias(), PARENT
-        other = self._plan.kinds[child.records]
-        link = next(name for name, link in other.links.items() if link.to == source.kind.name)
-        return tables[other.name].alias(), link_column(link)
 
 
 def filled(keys: Sequence[str]) -> list[str]:

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from fhir_facade.mapping.codecs import Unusable, oslo_time
-from fhir_facade.mapping.columns import SearchColumn, column_name, index_only
-from fhir_facade.mapping.ir import Coded, Constant, Copy, Derive, Identify, Key, Logical, Refer, Rule
+from fhir_facade.mapping.columns import FieldIndex, SearchColumn, column_name
+from fhir_facade.mapping.ir import Coded, Constant, Copy, Derive, Identify, Key, Logical, Refer, Rule, System
 from fhir_facade.mapping.kinds import Kind, Kinds
 from fhir_facade.mapping.search_hits import Hit
 from fhir_facade.mapping.search_tokens import codings
@@ -29,14 +29,29 @@ def folded_name(rule: Any) -> str:
     return f"_folded_{column_name(rule.fields[0])}"
 
 
-def columns_of(kind: Kind, kinds: Kinds, parameter_type: str, hit: Hit) -> list[SearchColumn]:
-    """The columns that a search over one rule needs, or the field's own with an index where it names one record."""
+def indexed(rule: Rule) -> bool:
+    """Whether the value that a rule writes has an index: keys, identifiers, and codes of systems without a list here.
+
+    A listed code is one of few, so that an index would lead to a large part of the table.
+    """
+    match rule:
+        case Key() | Identify() | Logical() | Refer():
+            return True
+        case Coded(code_map=None):
+            systems: list[System] = [rule.system] if rule.system else list(rule.systems.values())
+            return any(not system.displays for system in systems)
+        case _:
+            return False
+
+
+def columns_of(kind: Kind, kinds: Kinds, parameter_type: str, hit: Hit) -> list[SearchColumn | FieldIndex]:
+    """The columns that a search over one rule needs, or the index that its field is to have."""
     rule = hit.rule
     owner, child = kind.name, hit.each.child if hit.each else ""
     if child and kind.children[child].records:
         owner, child = kinds[kind.children[child].records].name, ""
-    if isinstance(rule, Identify):
-        return [index_only(owner, child, rule.field)]
+    if isinstance(rule, Identify | Logical | Coded):  # the columns of keys and links have an index anyhow
+        return [FieldIndex(owner, child, column_name(rule.field))] if indexed(rule) else []
     if not isinstance(rule, Copy):
         return []
     reads = tuple((name, rule.codec) for name in rule.fields)

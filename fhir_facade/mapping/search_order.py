@@ -51,7 +51,11 @@ def order_columns(kind: Kind, kinds: Kinds, parameter: SearchParameter, found: S
         return [index_only(kind.name, "", order.rule.field, "")]
     named = order_column(parameter.type, order.rule)
     columns = columns_of(kind, kinds, parameter.type, Hit(order.rule, None))
-    return [replace(column, empties=(order.empty,)) for column in columns if column.name == named]
+    return [
+        replace(column, empties=(order.empty,))
+        for column in columns
+        if isinstance(column, SearchColumn) and column.name == named
+    ]
 
 
 def or_empty(column: ColumnElement[Any], empty: int | str) -> ColumnElement[Any]:

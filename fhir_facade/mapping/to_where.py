@@ -7,7 +7,7 @@ it finds is what the resource says. Values never enter the text of a statement.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -27,11 +27,13 @@ from sqlalchemy import (
 
 from fhir_facade.contracts import Clause, Sort
 from fhir_facade.definitions import SearchParameter
+from fhir_facade.mapping.chained import Place, hop, seeks
 from fhir_facade.mapping.columns import (
     HIGHEST,
     KEY,
     LOWEST,
     PARENT,
+    FieldIndex,
     SearchColumn,
     column_name,
     joined,
@@ -40,26 +42,25 @@ from fhir_facade.mapping.columns import (
 from fhir_facade.mapping.findings import nearest
 from fhir_facade.mapping.ir import (
     Coded,
-    Condition,
     Constant,
     Each,
     Logical,
     MappingRules,
-    Refer,
     fields_of,
 )
 from fhir_facade.mapping.kinds import Kind, Kinds
 from fhir_facade.mapping.search_columns import columns_of, example, folded_name, high_name, low_name
 from fhir_facade.mapping.search_hits import Flat, Hit, conditions, flat_rules, hits, parameters_of
+from fhir_facade.mapping.search_links import ReferenceGraph, all_of, any_of, guard, related
 from fhir_facade.mapping.search_order import or_empty, order_column, order_columns, order_of, periods
 from fhir_facade.mapping.search_presence import writes
+from fhir_facade.mapping.search_references import reference_build
 from fhir_facade.mapping.search_tokens import token_where
 from fhir_facade.mapping.search_values import (
     Range,
     date_value,
     folded,
     missing_value,
-    reference_value,
     token_value,
 )
 from fhir_facade.mapping.vocabulary import Vocabulary
@@ -152,6 +153,11 @@ class SearchPlan:
             modifiers = ("identifier", *modifiers)
         return Parameter(found.code, found.type, found.targets, modifiers, found.url, example(found.type, rules))
 
+    @cached_property
+    def graph(self) -> ReferenceGraph:
+        """Which types refer to which."""
+        return ReferenceGraph(self)
+
     def hits(self, source: Source, code: str) -> list[Hit]:
         """The rules of a source that a parameter of its type looks at."""
         return self._hits_of(source, parameters_of(source.rules.resource_type)[code])
@@ -171,11 +177,15 @@ class SearchPlan:
     # --- what the store computes when it writes
 
     @cached_property
-    def columns(self) -> tuple[SearchColumn, ...]:
-        """The computed columns that date and string searches need."""
+    def columns(self) -> tuple[SearchColumn | FieldIndex, ...]:
+        """The computed columns that date and string searches need, and the fields that are sought by an index."""
         out: dict[tuple[str, str, str], SearchColumn] = {}
+        indexes: dict[FieldIndex, None] = {}
 
-        def add(column: SearchColumn) -> None:
+        def add(column: SearchColumn | FieldIndex) -> None:
+            if isinstance(column, FieldIndex):
+                indexes[column] = None
+                return
             key = (column.kind, column.child, column.name)
             out[key] = joined(out[key], column) if key in out else column
 
@@ -189,13 +199,15 @@ class SearchPlan:
                     parameter = parameters_of(resource_type)[code]
                     for column in order_columns(source.kind, self.kinds, parameter, self._hits_of(source, parameter)):
                         add(column)
-        return tuple(out.values())
+        return (*out.values(), *indexes)
 
     # --- expressions
 
     def where(self, source: Source, clauses: Iterable[Clause], tables: Tables) -> Where:
         """All clauses as one expression; Refused for an unknown parameter, modifier or value."""
-        return and_(literal(True), *(self._clause(source, clause, tables) for clause in clauses))
+        place = Place(tables, tables[source.kind.name])
+        tests = (self.clause_where(source, each, replace(place, seek=seeks(self, each))) for each in clauses)
+        return all_of(tests)
 
     def parameter(self, resource_type: str, clause: Clause) -> Parameter:
         """The parameter that a clause names; Refused with the nearest and the list when there is none."""
@@ -213,79 +225,81 @@ class SearchPlan:
             facts = {
                 "name": found.code,
                 "modifier": clause.modifier,
-                "allowed": list(found.modifiers) or ["-"],
+                "allowed": [*found.modifiers, *(found.targets if found.type == "reference" else ())],
             }
             raise Refused(Issue("search-modifier-unknown", clause.parameter, facts))
         return found
 
-    def _clause(self, source: Source, clause: Clause, tables: Tables) -> Where:
+    def clause_where(self, source: Source, clause: Clause, place: Place) -> Where:
+        """One clause as an expression on the rows of a place."""
+        if clause.path:
+            return hop(self, source, clause, place)
         resource_type = source.rules.resource_type
         parameter = self.parameter(resource_type, clause)
-        found = self._hits_of(source, parameters_of(resource_type)[clause.parameter])
+        found = self.hits(source, clause.parameter)
         if clause.modifier == "missing":
-            present = or_(false(), *(self.placed(source, hit, writes, tables) for hit in found))
+            present = or_(false(), *(self.placed(source, hit, writes, place) for hit in found))
             return _untrue(present) if missing_value(parameter.code, clause.values) else present
-        any_value = [self._value(source, parameter, clause.modifier, text, found, tables) for text in clause.values]
-        whole = or_(false(), *any_value)
+        any_value = [self._value(source, parameter, clause.modifier, text, found, place) for text in clause.values]
+        whole = any_of(any_value)
         return _untrue(whole) if clause.modifier == "not" else whole
 
     def _value(
-        self, source: Source, parameter: Parameter, modifier: str, text: str, found: list[Hit], tables: Tables
+        self, source: Source, parameter: Parameter, modifier: str, text: str, found: list[Hit], place: Place
     ) -> Where:
         if parameter.type == "date":
             prefix, span = date_value(parameter.code, text)
-            return self._dates(source, prefix, span, found, tables)
+            return self._dates(source, prefix, span, found, place)
         build: Any
         if parameter.type == "token" or modifier == "identifier":
             token = token_value(parameter.code, text)
             build = lambda hit, table: token_where(hit, token, table)  # noqa: E731
         elif parameter.type == "reference":
-            kind, key = reference_value(parameter.code, text)
-            build = lambda hit, table: _reference(hit.rule, kind, key, table)  # noqa: E731
+            build = reference_build(self, source.rules.resource_type, parameter, text, place)
         elif parameter.type == "uri":
             build = lambda hit, table: _uri(hit.rule, text)  # noqa: E731
         else:
             build = lambda hit, table: _string(hit.rule, modifier, text, table)  # noqa: E731
-        return or_(false(), *(self.placed(source, hit, build, tables) for hit in found))
+        return any_of(self.placed(source, hit, build, place) for hit in found)
 
-    def placed(self, source: Source, hit: Hit, build: Any, tables: Tables) -> Where:
+    def placed(self, source: Source, hit: Hit, build: Any, place: Place) -> Where:
         """The expression of one hit where it stands: in the record itself, or in one of its list items."""
         outer, inner = conditions(hit)
-        table = tables[source.kind.name]
+        table = place.table
         guards = [guard(table, condition) for condition in outer]
         if hit.each is None:
-            return and_(build(hit, table), *guards, *_completes(hit, table))
-        item, joined = self._item(source.kind, hit.each, table, tables)
-        parts = [joined, build(hit, item), *(guard(item, condition) for condition in inner)]
-        parts += _completes(hit, item)
-        if hit.each.first:
-            parts.append(not_(self._earlier(source.kind, hit.each, item, table, tables)))
-        return and_(exists(select(literal(1)).select_from(item).where(*parts).correlate(table)), *guards)
+            return all_of([build(hit, table), *guards, *_completes(hit, table)])
+        item, parent = self.item(source.kind, hit.each, place.tables)
+        parts = [build(hit, item), *(guard(item, condition) for condition in inner)]
+        parts += [*_completes(hit, item), *self.foremost(source.kind, hit.each, item, place.tables)]
+        found = related(table.c[KEY], item.c[parent], parts, table=table, other=item, seek=place.seek)
+        return all_of([found, *guards])
 
-    def _item(self, kind: Kind, each: Each, table: Table, tables: Tables) -> tuple[FromClause, Where]:
-        """The table of a list's items, and how an item hangs on its record."""
+    def item(self, kind: Kind, each: Each, tables: Tables) -> tuple[FromClause, str]:
+        """The table of a list's items, and the column that holds the key of the record that an item hangs on."""
         child = kind.children[each.child]
         if not child.records:
-            item = tables[f"{kind.name}/{each.child}"].alias()
-            return item, item.c[PARENT] == table.c[KEY]
+            return tables[f"{kind.name}/{each.child}"].alias(), PARENT
         other = self.kinds[child.records]
         link = next(name for name, link in other.links.items() if link.to == kind.name)
-        item = tables[other.name].alias()
-        return item, item.c[link_column(link)] == table.c[KEY]
+        return tables[other.name].alias(), link_column(link)
 
-    def _earlier(self, kind: Kind, each: Each, item: Any, table: Table, tables: Tables) -> Where:
-        """An item before this one that would have been taken instead."""
-        before, joined = self._item(kind, each, table, tables)
+    def foremost(self, kind: Kind, each: Each, item: FromClause, tables: Tables) -> list[Where]:
+        """For a list of which one item is written: there is none before this one that would have been taken."""
+        if not each.first:
+            return []
+        before, parent = self.item(kind, each, tables)
         key = [column_name(name) for name in kind.children[each.child].key]
         lower = or_(*(before.c[name] < item.c[name] for name in key))
         tests = [guard(before, condition) for condition in each.keep]
-        return exists(select(literal(1)).select_from(before).where(joined, lower, *tests).correlate(table, item))
+        same = before.c[parent] == item.c[parent]
+        return [not_(exists(select(literal(1)).select_from(before).where(same, lower, *tests).correlate(item)))]
 
     def overlapping(self, source: Source, code: str, span: Range, tables: Tables) -> Where:
         """The rows whose date or period, of a parameter, meets a span."""
-        return self._dates(source, "ap", span, self.hits(source, code), tables)
+        return self._dates(source, "ap", span, self.hits(source, code), Place(tables, tables[source.kind.name]))
 
-    def _dates(self, source: Source, prefix: str, span: Range, found: list[Hit], tables: Tables) -> Where:
+    def _dates(self, source: Source, prefix: str, span: Range, found: list[Hit], place: Place) -> Where:
         """Start and end of one period are judged together; anything else by itself."""
         out = []
         for group in periods(found):
@@ -297,7 +311,7 @@ class SearchPlan:
                 )  # two bounds: an index is used
                 return and_(present, _compare(prefix, span, low, high), *same)
 
-            out.append(self.placed(source, group[0], build, tables))
+            out.append(self.placed(source, group[0], build, place))
         return or_(false(), *out)
 
     def order(self, source: Source, sort: Sequence[Sort], tables: Tables) -> list[ColumnElement[Any]]:
@@ -321,12 +335,6 @@ def _untrue(test: Where) -> Where:
     return not_(func.coalesce(test, false()))
 
 
-def guard(table: FromClause, condition: Condition) -> Where:
-    """A guard as SQL; "^field" never stands in a guard that search meets."""
-    column = table.c[column_name(condition.field.removeprefix("^"))]
-    return column.in_(condition.values) if condition.values else column.is_not(None)
-
-
 def _completes(hit: Hit, table: FromClause) -> list[Where]:
     """For a constant inside an object: something else is written there."""
     if not hit.beside:
@@ -335,17 +343,6 @@ def _completes(hit: Hit, table: FromClause) -> list[Where]:
         table.c[KEY if name == "$key" else column_name(name)] for rule in hit.beside for name in fields_of(rule)[:1]
     ]
     return [or_(*(column.is_not(None) for column in columns))]
-
-
-def _reference(rule: Any, kind: str | None, key: str, table: FromClause) -> Where:
-    """A literal reference to Type/id. A logical reference has no id, so nothing finds it this way."""
-    if not isinstance(rule, Refer) or (kind is not None and kind != rule.to):
-        return false()
-    head = f"{rule.prefix}-" if rule.prefix else ""
-    if not key.startswith(head):
-        return false()
-    column = KEY if rule.link == "key" else link_column(rule.link)
-    return table.c[column] == key.removeprefix(head)
 
 
 def _uri(rule: Any, text: str) -> Where:
@@ -364,7 +361,7 @@ def _string(rule: Any, modifier: str, text: str, table: FromClause) -> Where:
 
 def _compare(prefix: str, span: Range, low: ColumnElement[int], high: ColumnElement[int]) -> Where:
     """How a search range meets a value range (https://hl7.org/fhir/R4/search.html#prefix)."""
-    inside = and_(low >= span.low, high <= span.high)
+    inside = and_(low >= span.low, low <= span.high, high <= span.high)  # the second lets an index end there
     match prefix:
         case "eq":
             return inside

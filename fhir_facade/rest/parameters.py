@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fhir_facade.contracts import Clause, Sort
+from fhir_facade.mapping.chained import WIDEST, width
 from fhir_facade.mapping.findings import nearest
 from fhir_facade.outcome import Issue, Refused
+from fhir_facade.rest.chain_names import ignored, read_name
 from fhir_facade.rest.includes import NAMES as INCLUDES
 from fhir_facade.rest.includes import Include, faults_of, read_include
 from fhir_facade.rest.query_string import (
@@ -21,7 +23,6 @@ from fhir_facade.rest.query_string import (
     check_format,
     is_pretty,
     is_true,
-    unknown_parameter,
 )
 from fhir_facade.rest.subset import ALL, SUBSET_PARAMETERS, Subset, refuse_text_with_included, with_parameter
 from fhir_facade.store.batches import shown
@@ -172,15 +173,15 @@ def _sort(search: SearchPlan, resource_type: str, value: str) -> Iterator[Sort]:
 
 def _clause(asked: Asked, search: SearchPlan, resource_type: str, name: str, value: str, lenient: bool) -> None:
     """Take one restriction, or note that it is unknown."""
-    known = search.parameters(resource_type)
-    code, _, modifier = name.partition(":")
-    if code not in known:
-        allowed = [*known, *RESULT_PARAMETERS]
+    try:
+        named = read_name(search, resource_type, name, RESULT_PARAMETERS)
+    except Refused as refused:
         if not lenient:
-            raise Refused(unknown_parameter(name, resource_type, allowed))
-        asked.ignored.append(unknown_parameter(name, resource_type, allowed, ignored=True))
+            raise
+        asked.ignored += ignored(name, refused.issues)
         return
-    parameter = known[code]
+    parameter, modifier = named.parameter, named.modifier
+    code = parameter.code
     values = tuple(values_of(value))
     if not all(values):
         raise Refused(bad_value(code, parameter.type, "a value is empty", f"{code}={parameter.example}"))
@@ -191,7 +192,10 @@ def _clause(asked: Asked, search: SearchPlan, resource_type: str, name: str, val
         if modifier in parameter.targets:  # subject:Patient=1 says the same as subject=Patient/1
             values = tuple(each if "/" in each else f"{modifier}/{each}" for each in values)
             modifier = ""
-    asked.clauses.append(Clause(code, values, modifier))
+    clause = Clause(code, values, modifier, named.path)
+    if width(search, resource_type, clause) > WIDEST:
+        raise Refused(Issue("search-too-complex", shown(name), {"what": "branches", "limit": WIDEST}))
+    asked.clauses.append(clause)
     asked.applied.append((name, value))
 
 
@@ -213,7 +217,7 @@ def values_of(text: str) -> Iterator[str]:
 
 def _too_much(clauses: list[Clause]) -> Iterator[Issue]:
     """A search that would make a statement of unbounded size is refused before the store sees it."""
-    if len(clauses) > CLAUSE_LIMIT:
+    if sum(1 + len(clause.path) for clause in clauses) > CLAUSE_LIMIT:
         yield Issue("search-too-complex", "", {"what": "parameters", "limit": CLAUSE_LIMIT})
     if sum(len(clause.values) for clause in clauses) > VALUE_LIMIT:
         yield Issue("search-too-complex", "", {"what": "values", "limit": VALUE_LIMIT})

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from sqlalchemy import BindParameter, ColumnElement, Select, Table, func, select
 
 from fhir_facade.contracts import Clause, Explained, Found, Page, Query, Record, Sort
-from fhir_facade.mapping.columns import KEY, SearchColumn
+from fhir_facade.mapping.columns import KEY, FieldIndex, SearchColumn
 from fhir_facade.mapping.kinds import Kind, Kinds
 from fhir_facade.outcome import Issue, Refused
 from fhir_facade.store.connections import MEMORY, Connections
@@ -79,7 +79,7 @@ class SqliteStore:
         cls,
         path: str | Path,
         kinds: Kinds,
-        search_columns: Sequence[SearchColumn] = (),
+        search_columns: Sequence[SearchColumn | FieldIndex] = (),
         *,
         read_only: bool = False,
     ) -> SqliteStore:

@@ -27,7 +27,16 @@ from sqlalchemy.dialects.sqlite import dialect
 from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 from sqlalchemy.sql.elements import ClauseElement
 
-from fhir_facade.mapping.columns import KEY, PARENT, REMAINDER, SearchColumn, column_name, link_column, table_name
+from fhir_facade.mapping.columns import (
+    KEY,
+    PARENT,
+    REMAINDER,
+    FieldIndex,
+    SearchColumn,
+    column_name,
+    link_column,
+    table_name,
+)
 from fhir_facade.mapping.kinds import ChildList, Field, Kind, Kinds, Link
 from fhir_facade.mapping.search_order import or_empty
 
@@ -36,6 +45,13 @@ REMAINDERS = "_remainder"  # what resources said of the record and no mapping ro
 WRITTEN = "_written"  # the transaction that last gave the row a version, so that a parent gets one once in each
 COUNTERS = "_store"  # what the store knows of itself: the fingerprint of its schema, the number of transactions
 FINGERPRINT, TRANSACTIONS = "schema", "transactions"
+
+FIELDS = "if"
+"""What the names of indexes on fields begin with: before "ix", so that they are made first.
+
+Of two indexes that seem to be worth the same SQLite takes the one that was made last. A record has few others that
+point where it does, and a code may have many records: a search by both goes by the reference.
+"""
 
 SQLITE = dialect(paramstyle="qmark")
 
@@ -122,21 +138,28 @@ class Schema:
         return int.from_bytes(hashlib.sha256("\n".join(self.ddl).encode()).digest()[:7])
 
 
-def build_schema(kinds: Kinds, search_columns: Sequence[SearchColumn] = ()) -> Schema:
-    """Return the tables of the kinds with their search columns."""
+def build_schema(kinds: Kinds, search_columns: Sequence[SearchColumn | FieldIndex] = ()) -> Schema:
+    """Return the tables of the kinds with their search columns and the indexes that searches need."""
     metadata = MetaData()
     counters = Table(COUNTERS, metadata, Column("name", Text, primary_key=True), Column("value", Integer))
     schema = Schema(kinds, metadata, {}, counters)
     search: dict[tuple[str, str], list[SearchColumn]] = {}
+    fields: dict[tuple[str, str], list[str]] = {}
     for column in search_columns:
-        if column.stored:
+        if isinstance(column, FieldIndex):
+            fields.setdefault((column.kind, column.child), []).append(column.name)
+        elif column.stored:
             search.setdefault((column.kind, column.child), []).append(column)
     for kind in kinds:
         schema.shapes[kind.name] = _kind_table(schema, kind, search)
     if search:
         raise ValueError(f"search columns of tables that no kind has: {sorted(search)}")
     for column in search_columns:
-        _index_search(schema, column)
+        if not isinstance(column, FieldIndex):
+            _index_search(schema, column)
+    for (kind_name, child), names in fields.items():
+        table = schema.tables[f"{kind_name}/{child}" if child else kind_name]
+        _index(table, names, PARENT if child else KEY, FIELDS)
     return schema
 
 
@@ -246,9 +269,9 @@ def _point(schema: Schema, kind: Kind, table: Table, links: Iterable[Link], own_
         schema.references.append(Reference(kind.name, link.fields[-1], table, column, link.to, contained))
 
 
-def _index(table: Table, columns: Iterable[str], key: str) -> None:
+def _index(table: Table, columns: Iterable[str], key: str, head: str = "ix") -> None:
     for name in dict.fromkeys(columns):
-        Index(f"ix_{table.name}__{name}", table.c[name], table.c[key])
+        Index(f"{head}_{table.name}__{name}", table.c[name], table.c[key])
 
 
 def given_keys() -> Select[tuple[str]]:

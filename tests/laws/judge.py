@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from fhir_facade.contracts import Clause
 from fhir_facade.definitions import SearchParameter, definitions
 
 OSLO = ZoneInfo("Europe/Oslo")
@@ -16,7 +18,67 @@ ORIGINAL = "http://fhir-facade.no/fhir/StructureDefinition/original-code"
 FAR = 2**62
 
 
-def matches(resource: dict[str, Any], parameter: SearchParameter, modifier: str, value: str) -> bool:
+class World:
+    """All resources by type and id, and by type and identifier: what references may lead to."""
+
+    def __init__(self, resources: dict[str, list[dict[str, Any]]]) -> None:
+        self.resources = {kind: {each["id"]: each for each in found} for kind, found in resources.items()}
+        self.identified: dict[tuple[str, str, str], set[str]] = {}
+        for kind, found in resources.items():
+            for each in found:
+                for identifier in each.get("identifier", ()):
+                    key = kind, identifier.get("system", ""), identifier["value"]
+                    self.identified.setdefault(key, set()).add(each["id"])
+
+    def meant(self, node: dict[str, Any], targets: tuple[str, ...]) -> set[tuple[str, str]]:
+        """The type and id of what a reference says, or of what bears the identifier that it names."""
+        if "reference" in node:
+            kind, key = node["reference"].split("/")
+            found = {(kind, key)}
+        else:
+            identifier, kind = node.get("identifier", {}), node.get("type", "")
+            ids = self.identified.get((kind, identifier.get("system", ""), identifier.get("value")), set())
+            found = {(kind, key) for key in ids}
+        return {(kind, key) for kind, key in found if not targets or kind in targets}
+
+    def satisfying(self, kind: str, clause: Clause) -> set[str]:
+        """The ids of a type for which a clause holds, chained or not."""
+        if not clause.path:
+            parameter = parameter_of(kind, clause.parameter)
+            hold = all if clause.modifier == "not" else any  # not: none of the values
+            return {
+                key
+                for key, each in self.resources[kind].items()
+                if hold(matches(each, parameter, clause.modifier, value, self) for value in clause.values)
+            }
+        step, rest = clause.path[0], replace(clause, path=clause.path[1:])
+        inner = self.satisfying(step.type, rest)
+        if step.reverse:
+            told = [self.resources[step.type][key] for key in inner]
+            parameter = parameter_of(step.type, step.parameter)
+            pairs = {pair for each in told for node in nodes(each, parameter) for pair in self.meant(node, ())}
+            return {key for other, key in pairs if other == kind and key in self.resources[kind]}
+        parameter = parameter_of(kind, step.parameter)
+        return {
+            key
+            for key, each in self.resources[kind].items()
+            if any(
+                other == step.type and found in inner
+                for node in nodes(each, parameter)
+                for other, found in self.meant(node, parameter.targets)
+            )
+        }
+
+
+def parameter_of(kind: str, code: str) -> SearchParameter:
+    return next(each for each in definitions().search_parameters(kind) if each.code == code)
+
+
+def nodes(resource: dict[str, Any], parameter: SearchParameter) -> list[Any]:
+    return [node for path in parameter.paths for node, _ in walk(resource, path.split("."), parameter.filters, ())]
+
+
+def matches(resource: dict[str, Any], parameter: SearchParameter, modifier: str, value: str, world: World) -> bool:
     found = [
         (node, where)
         for path in parameter.paths
@@ -33,7 +95,7 @@ def matches(resource: dict[str, Any], parameter: SearchParameter, modifier: str,
         case "token":
             return any(token(node, value, implied(root, where)) for node, where in found)
         case "reference":
-            return any(refers(node, value, parameter.targets) for node, _ in found)
+            return any(refers(node, value, parameter.targets, world) for node, _ in found)
         case "uri":
             return any(node == value for node, _ in found)
         case "date":
@@ -99,14 +161,8 @@ def codes_of(node: Any) -> Iterator[tuple[str, str]]:
         yield ("" if node.get("system") in ("phone", "email") else node.get("system", "")), node["value"]
 
 
-def refers(node: Any, value: str, targets: tuple[str, ...]) -> bool:
-    reference = node.get("reference")
-    if reference is None:
-        return False
-    kind, key = reference.split("/")
-    if targets and kind not in targets:
-        return False
-    return value in (reference, key)
+def refers(node: Any, value: str, targets: tuple[str, ...], world: World) -> bool:
+    return any(value in (key, f"{kind}/{key}") for kind, key in world.meant(node, targets))
 
 
 def folded(text: str) -> str:

@@ -127,7 +127,7 @@ def test_the_compartments_that_are_claimed_are_those_that_answer(ask: Ask, docum
             assert claimed_here or not listed
 
 
-EXAMPLES = {"date": "ge2000-01-01", "token": "1", "reference": "Patient/1", "string": "a", "uri": "http://x.no"}
+EXAMPLES = {"date": "ge2000-01-01", "token": "1", "reference": "1", "string": "a", "uri": "http://x.no"}
 
 
 def test_every_claimed_parameter_is_answered_and_its_example_too(ask: Ask, mapping_set: MappingSet) -> None:

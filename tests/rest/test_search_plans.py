@@ -1,0 +1,103 @@
+"""How SQLite carries out chained searches: by indexes, and no table is read whole that need not be."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from fhir_facade.contracts import Query
+from fhir_facade.mapping.mapping_set import MappingSet
+from fhir_facade.rest.parameters import parse
+from fhir_facade.store.records import SqliteStore, _compile
+
+WHOLE = re.compile(r"SCAN (\w+?)(?:_\d+)?(?: |$)").match
+"""A step of a plan that reads all of a table; the number is of its alias."""
+
+
+def plans(mapping_set: MappingSet, database: Path, query: str) -> list[list[str]]:
+    """The steps of each statement of a search, but for those that SQLite ends before the first row."""
+    resource_type, _, rest = query.partition("?")
+    pairs = [(name, value) for name, _, value in (part.partition("=") for part in rest.split("&"))]
+    search = mapping_set.search
+    asked = parse(search, resource_type, pairs, base="http://x", lenient=False)
+    store = SqliteStore.open(database, mapping_set.kinds, search.columns, read_only=True)
+    connection = sqlite3.connect(database)
+    out = []
+    for number, source in enumerate(search.sources(resource_type)):
+        for statement in store._selects(Query(resource_type, tuple(asked.clauses)), search, number, source):
+            text, values = _compile(statement)
+            if "WHERE 0 = 1 ORDER BY" not in " ".join(text.split()):
+                out.append([row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", values)])
+    store.close()
+    connection.close()
+    return out
+
+
+def read_whole(plan: list[str]) -> list[str]:
+    return [found[1] for step in plan if (found := WHOLE(step))]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "Encounter?subject.name=hansen",
+        "Encounter?subject:Patient.identifier=12345678",
+        "Encounter?subject:Patient.birthdate=1985-03-15",
+        "Encounter?subject.general-practitioner.name=berg",
+        "Encounter?subject.general-practitioner=Practitioner/1",
+        "Encounter?location.name=a",
+        "Encounter?diagnosis.code=I10",
+        "Encounter?episode-of-care.organization.name=a",
+        "Encounter?participant.identifier=1",
+        "Encounter?subject._has:Condition:patient:code=I10",
+        "Condition?encounter:Encounter.service-provider.name=a",
+        "Condition?encounter.service-provider.identifier=1",
+        "Procedure?performer.name=a",
+        "Observation?encounter.location._id=a",
+        "Patient?general-practitioner.name=berg",
+        "Patient?_has:Condition:patient:code=I10",
+        "Patient?_has:Condition:patient:recorded-date=2024-01-31",
+        "Patient?_has:Encounter:subject:service-provider=Organization/1",
+        "Patient?_has:Encounter:patient:_has:Condition:encounter:code=I10",
+        "Practitioner?_has:Patient:general-practitioner:name=h",
+        "Practitioner?_has:Encounter:participant:_id=1",
+        "Organization?_has:Encounter:service-provider:subject.name=h",
+    ],
+)
+def test_a_search_that_few_match_reads_no_table_whole(mapping_set: MappingSet, database: Path, query: str) -> None:
+    found = plans(mapping_set, database, query)
+    assert found
+    for plan in found:
+        assert read_whole(plan) == [], plan
+
+
+@pytest.mark.parametrize(
+    ("query", "table"),
+    [
+        ("Encounter?subject.gender=male", "opphold"),
+        ("Encounter?subject.name:missing=true", "opphold"),
+        ("Encounter?subject.birthdate=ge1950", "opphold"),
+        ("Observation?encounter.class=IMP", "maling"),
+        ("Procedure?based-on.code=1", "tvangstiltak"),
+        ("Patient?_has:Encounter:subject:class=IMP", "pasient"),
+        ("Patient?_has:Condition:patient:code:not=I10", "pasient"),
+        ("Organization?_has:Encounter:service-provider:class=IMP", "enhet"),
+        ("Practitioner?_has:Encounter:participant:class=IMP", "behandler"),
+        ("Encounter?subject.name:contains=ans", "pasient"),
+    ],
+)
+def test_a_search_that_many_match_reads_one_table_in_order(
+    mapping_set: MappingSet, database: Path, query: str, table: str
+) -> None:
+    """The type that is searched, until the page is full; or, for a part of a string, the one that holds it."""
+    found = plans(mapping_set, database, query)
+    assert found
+    assert [read_whole(plan) for plan in found] == [[table]]
+
+
+def test_a_search_by_code_and_reference_goes_by_the_reference(mapping_set: MappingSet, database: Path) -> None:
+    for plan in plans(mapping_set, database, "Condition?code=I10&patient=Patient/1"):
+        assert "_to_pasient=?" in plan[0], plan
