@@ -36,7 +36,8 @@ from fhir_facade.rest.surface import PREFIX, FhirLane
 from fhir_facade.rest.terminology_resources import TYPES as TERMINOLOGY_TYPES
 from fhir_facade.settings import Settings
 from fhir_facade.store.code_systems import open_editions
-from fhir_facade.store.records import SqliteStore
+from fhir_facade.store.opening import open_store
+from fhir_facade.store.records import Store
 from fhir_facade.validation_stream import catalogue_of, make_validator, own_packages
 from fhir_facade.whole_answers import WholeAnswers
 
@@ -62,7 +63,15 @@ class Server:
 def build_app(settings: Settings) -> Server:
     """Return the server; MappingError when the mappings cannot be used."""
     mapping_set = load_mapping_set(settings.mappings, settings.site_mappings, settings.profiles)
-    store = SqliteStore.open(settings.database, mapping_set.kinds, mapping_set.search.columns, read_only=True)
+    store = open_store(
+        settings.database,
+        mapping_set.kinds,
+        mapping_set.search.columns,
+        read_only=True,
+        replica=settings.database_replica,
+        pool=settings.database_pool,
+        timeout=settings.database_timeout,
+    )
     packages = own_packages(settings.packages)
     catalogue = catalogue_of(packages, open_editions(settings.terminology) if settings.terminology else ())
     validator = cache(
@@ -92,7 +101,7 @@ def build_app(settings: Settings) -> Server:
     return Server(lane, WholeAnswers(_rest(lane, store, reloader, settings), log, lane.request_id))
 
 
-def _rest(lane: FhirLane, store: SqliteStore, reloader: Reloader, settings: Settings) -> FastAPI:
+def _rest(lane: FhirLane, store: Store, reloader: Reloader, settings: Settings) -> FastAPI:
     """What is not FHIR: the index page, the OpenAPI document and what mappings run, nothing loaded from elsewhere."""
 
     @asynccontextmanager

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from fhir_facade import __version__
+from fhir_facade.cli_db import db_app
 from fhir_facade.cli_explain import explain
 from fhir_facade.cli_mapping import mapping_app
 from fhir_facade.cli_profiles import profiles_app
@@ -23,6 +24,7 @@ from fhir_facade.cli_validate import validate
 from fhir_facade.terminal import (
     FAILED,
     FOUND,
+    Database,
     faults_are_told,
     mapping_set_of,
     now,
@@ -31,13 +33,14 @@ from fhir_facade.terminal import (
     say,
     settings_with,
     stop,
+    stop_if_missing,
     whole_file,
 )
 
 if TYPE_CHECKING:
     from fhir_facade.facade import Facade
     from fhir_facade.mapping.mapping_set import MappingSet
-    from fhir_facade.store.records import SqliteStore
+    from fhir_facade.store.records import Store
 
 app = typer.Typer(
     name="fhir-facade",
@@ -49,6 +52,7 @@ app = typer.Typer(
 )
 npr = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Messages to the Norwegian Patient Registry.")
 app.add_typer(npr, name="npr")
+app.add_typer(db_app, name="db")
 app.add_typer(mapping_app, name="mapping")
 app.add_typer(terminology_app, name="terminology")
 app.add_typer(profiles_app, name="profiles")
@@ -56,7 +60,6 @@ app.command("explain")(explain)
 app.command("put")(put)
 app.command("validate")(validate)
 
-Database = Annotated[Path, typer.Option("--db", metavar="PATH", help="The SQLite file that holds the records.")]
 Patients = Annotated[int, typer.Option(min=1, max=10_000_000, help="How many patients.")]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same data.")]
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")]
@@ -108,7 +111,7 @@ def demo(
         path = db or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fhir-facade-"))) / "demo.db"
         settings = settings_with(database=path, port=port, synthetic_data=True, log_level="warning")
         mapping_set = mapping_set_of(settings.mappings)
-        store = open_store(path, mapping_set)
+        store = open_store(settings.database, mapping_set)
         _fill(store, mapping_set, patients, seed)
         store.close()
         from fhir_facade.serving import demo_words, serve_until_stopped
@@ -116,7 +119,7 @@ def demo(
         serve_until_stopped(settings, demo_words)
 
 
-def _fill(store: SqliteStore, mapping_set: MappingSet, patients: int, seed: int) -> None:
+def _fill(store: Store, mapping_set: MappingSet, patients: int, seed: int) -> None:
     from fhir_facade.store.synthetic import load_into
 
     with progress_bar() as bar:
@@ -163,8 +166,7 @@ def serve(
             f"{settings.host}: only loopback addresses are served until there is access control; "
             "FHIR_FACADE_SYNTHETIC_DATA=true declares that no real person is in the data.",
         )
-    if not db.is_file():
-        raise stop(FAILED, f"{db}: there is no such database; make one with: fhir-facade load FILE --db {db}")
+    stop_if_missing(db)
     with faults_are_told():
         from fhir_facade.serving import serve_until_stopped
 

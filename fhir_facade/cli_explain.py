@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fhir_facade.mapping.findings import nearest
-from fhir_facade.terminal import FAILED, FOUND, faults_are_told, mapping_set_of, say, settings_with, stop
+from fhir_facade.terminal import (
+    FAILED,
+    FOUND,
+    Database,
+    faults_are_told,
+    mapping_set_of,
+    say,
+    settings_with,
+    stop,
+    stop_if_missing,
+)
 
 if TYPE_CHECKING:
     from fhir_facade.mapping.lineage import Lineage
     from fhir_facade.mapping.mapping_set import CompiledMapping, MappingSet
+    from fhir_facade.store.location import Location
 
 HEAD = ("element", "value", "field", "record value", "status", "mapping")
 WIDEST = 40
@@ -20,7 +30,7 @@ WIDEST = 40
 
 def explain(
     resource: Annotated[str, typer.Argument(metavar="TYPE/ID", help="The resource, such as Encounter/ID.")],
-    db: Annotated[Path, typer.Option("--db", metavar="PATH", help="The SQLite file that holds the records.")],
+    db: Database,
     path: Annotated[str, typer.Argument(help="Only this element and what is below it, as FHIRPath.")] = "",
 ) -> None:
     """Say where each element of a stored resource came from.
@@ -36,8 +46,7 @@ def explain(
     resource_type, _, resource_id = resource.partition("/")
     if not resource_id:
         raise stop(FAILED, f"'{resource}' is no TYPE/ID, such as Encounter/983974880.P1.E1")
-    if not db.is_file():
-        raise stop(FAILED, f"{db}: there is no such database; make one with: fhir-facade load FILE --db {db}")
+    stop_if_missing(db)
     with faults_are_told():
         mapping_set = mapping_set_of(settings_with().mappings)
         known = mapping_set.by_type
@@ -49,14 +58,14 @@ def explain(
 
 
 def _found(
-    mapping_set: MappingSet, db: Path, resource_type: str, resource_id: str
+    mapping_set: MappingSet, db: Location, resource_type: str, resource_id: str
 ) -> tuple[CompiledMapping, list[Lineage]]:
     """The lineage of a stored resource; what cannot be written as FHIR is said on standard error."""
     from fhir_facade.outcome import Issue
     from fhir_facade.rest.read import look_up
-    from fhir_facade.store.records import SqliteStore
+    from fhir_facade.store.opening import open_store
 
-    store = SqliteStore.open(db, mapping_set.kinds, mapping_set.search.columns, read_only=True)
+    store = open_store(db, mapping_set.kinds, mapping_set.search.columns, read_only=True)
     try:
         with faults_are_told(FOUND):
             mapping, record = look_up(mapping_set, store, resource_type, resource_id)

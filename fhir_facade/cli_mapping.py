@@ -12,13 +12,23 @@ import orjson
 import typer
 
 from fhir_facade.mapping.findings import nearest
-from fhir_facade.terminal import FAILED, FOUND, faults_are_told, mapping_set_of, settings_with, stop, whole_file
+from fhir_facade.store.location import Location
+from fhir_facade.terminal import (
+    FAILED,
+    FOUND,
+    database,
+    faults_are_told,
+    mapping_set_of,
+    settings_with,
+    stop,
+    whole_file,
+)
 
 if TYPE_CHECKING:
     from fhir_facade.mapping.differ import Comparison, Sample
     from fhir_facade.mapping.mapping_set import CompiledMapping, MappingSet
     from fhir_facade.mapping.site_examples import Judges
-    from fhir_facade.store.records import SqliteStore
+    from fhir_facade.store.records import Store
 
 mapping_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Write, prove and compare mappings.")
 
@@ -194,7 +204,8 @@ def diff_mappings(
     old: Annotated[Path, typer.Argument(help="The mappings folder before.")],
     new: Annotated[Path, typer.Argument(help="The mappings folder after.")],
     db: Annotated[
-        Path | None, typer.Option("--db", metavar="PATH", help="Compare by the records stored here too.")
+        Location | None,
+        typer.Option("--db", metavar="PATH|URL", parser=database, help="Compare by the records stored here too."),
     ] = None,
     sample: Annotated[int, typer.Option(min=0, help="At most so many stored records a kind; 0 is all.")] = 0,
     seed: Annotated[int | None, typer.Option(help="Chooses the sample; made up, and told, when left out.")] = None,
@@ -251,7 +262,7 @@ def _tell(comparison: Comparison) -> None:
     typer.echo(f"{comparison.samples} record(s) compared, {len(comparison.changes)} kind(s) of change")
 
 
-def _stored(db: Path, sets: tuple[MappingSet, MappingSet], sample: int, seed: int) -> Iterator[Sample]:
+def _stored(db: Location, sets: tuple[MappingSet, MappingSet], sample: int, seed: int) -> Iterator[Sample]:
     """The stored records of every kind that both sets know."""
     from fhir_facade.mapping.differ import samples_of_records
 
@@ -263,16 +274,16 @@ def _stored(db: Path, sets: tuple[MappingSet, MappingSet], sample: int, seed: in
         store.close()
 
 
-def _open_by_either(db: Path, sets: tuple[MappingSet, MappingSet]) -> SqliteStore:
+def _open_by_either(db: Location, sets: tuple[MappingSet, MappingSet]) -> Store:
     """The database, which has the tables of the old mappings or of the new ones."""
     from fhir_facade.outcome import Refused
-    from fhir_facade.store.records import SqliteStore
+    from fhir_facade.store.opening import open_store
 
     old, new = sets
     try:
-        return SqliteStore.open(db, old.kinds, old.search.columns, read_only=True)
+        return open_store(db, old.kinds, old.search.columns, read_only=True)
     except Refused:
-        return SqliteStore.open(db, new.kinds, new.search.columns, read_only=True)
+        return open_store(db, new.kinds, new.search.columns, read_only=True)
 
 
 @mapping_app.command("new")

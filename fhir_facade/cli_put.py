@@ -16,6 +16,7 @@ from fhir_facade.outcome import Issue, operation_outcome
 from fhir_facade.terminal import (
     FAILED,
     FOUND,
+    Database,
     faults_are_told,
     mapping_set_of,
     now,
@@ -43,7 +44,7 @@ class Form(StrEnum):
 
 def put(
     file: Annotated[Path, typer.Argument(help="A FHIR resource as JSON, or one on each line; - reads standard input.")],
-    db: Annotated[Path, typer.Option("--db", metavar="PATH", help="The SQLite file that holds the records.")],
+    db: Database,
     policy: Annotated[
         PolicyName | None, typer.Option(help="Keep what no row takes beside the record, reject it, or warn of it.")
     ] = None,

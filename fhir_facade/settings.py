@@ -4,23 +4,37 @@ from __future__ import annotations
 
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import BeforeValidator, Field, InstanceOf, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fhir_facade.resources import data_root
+from fhir_facade.store.location import Location, location
 
+Place = Annotated[InstanceOf[Location], BeforeValidator(location)]
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class Settings(BaseSettings):
-    """Frozen; the page secret is masked when printed."""
+    """Frozen; the page secret and the passwords of databases are masked when printed."""
 
     model_config = SettingsConfigDict(env_prefix="FHIR_FACADE_", env_ignore_empty=True, frozen=True, extra="forbid")
 
-    database: Path = Field(default=Path("fhir-facade.db"), description="The SQLite file that holds the records.")
+    database: Place = Field(
+        default=Location("fhir-facade.db"),
+        description="The SQLite file that holds the records, or postgresql://USER@HOST/DATABASE.",
+    )
+    database_replica: Place | None = Field(
+        default=None, description="A PostgreSQL replica of the database, as a URL; all that is read comes from it."
+    )
+    database_pool: int = Field(
+        default=8, ge=1, le=200, description="The most connections to PostgreSQL that one process reads with."
+    )
+    database_timeout: float = Field(
+        default=30, ge=0, allow_inf_nan=False, description="Seconds until PostgreSQL gives a statement up; 0 is never."
+    )
     mappings: Path = Field(
         default_factory=lambda: data_root("mappings"),
         description="The folder of mapping files; ours when left out.",
@@ -101,6 +115,12 @@ class Settings(BaseSettings):
         for each in value:
             ip_network(each.strip(), strict=False)  # ValueError says which it is
         return value
+
+    @model_validator(mode="after")
+    def _replica_is_of_a_server(self) -> Settings:
+        if self.database_replica is not None and not (self.database.is_server and self.database_replica.is_server):
+            raise ValueError("a replica is one of a PostgreSQL database: both settings are URLs")
+        return self
 
     @property
     def fhir_base(self) -> str:

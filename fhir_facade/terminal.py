@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 from rich.console import Console
@@ -15,13 +15,34 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from fhir_facade.mapping.findings import MappingError
 from fhir_facade.outcome import Refused
+from fhir_facade.store.location import Location
 
 if TYPE_CHECKING:
     from fhir_facade.mapping.mapping_set import MappingSet
     from fhir_facade.settings import Settings
-    from fhir_facade.store.records import SqliteStore
+    from fhir_facade.store.records import Store
 
 FOUND, FAILED = 1, 2
+
+
+def database(text: str) -> Location:
+    """The location that an option names; what was given is not repeated, since it may hold a password."""
+    try:
+        return Location(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+Database = Annotated[
+    Location,
+    typer.Option(
+        "--db",
+        metavar="PATH|URL",
+        parser=database,
+        envvar="FHIR_FACADE_DATABASE",
+        help="The SQLite file that holds the records, or postgresql://USER@HOST/DATABASE.",
+    ),
+]
 
 
 def say(text: str = "") -> None:
@@ -80,12 +101,18 @@ def mapping_set_of(folder: Path, site: Path | None = None) -> MappingSet:
     return load_mapping_set(folder, site or settings.site_mappings, settings.profiles)
 
 
-def open_store(path: Path, mapping_set: MappingSet, *, must_exist: bool = False) -> SqliteStore:
-    from fhir_facade.store.records import SqliteStore
+def open_store(where: Location, mapping_set: MappingSet, *, must_exist: bool = False) -> Store:
+    """The store for writing, made if there is none."""
+    from fhir_facade.store.opening import open_store
 
-    if must_exist and not path.is_file():
-        raise stop(FAILED, f"{path}: there is no such database; make one with: fhir-facade load FILE --db {path}")
-    return SqliteStore.open(path, mapping_set.kinds, mapping_set.search.columns)
+    if must_exist:
+        stop_if_missing(where)
+    return open_store(where, mapping_set.kinds, mapping_set.search.columns)
+
+
+def stop_if_missing(where: Location) -> None:
+    if where.is_missing:
+        raise stop(FAILED, f"{where}: there is no such database; make one with: fhir-facade load FILE --db {where}")
 
 
 def now() -> str:

@@ -21,12 +21,12 @@ from fhir_facade.outcome import Issue, Refused
 
 if TYPE_CHECKING:
     from fhir_facade.mapping.mapping_set import CompiledMapping, MappingSet
-    from fhir_facade.store.records import SqliteStore
+    from fhir_facade.store.records import Store
     from fhir_facade.store.writer import Writer
 
 
 def write_back(
-    store: SqliteStore, mapping_set: MappingSet, resource: Any, now: str, *,
+    store: Store, mapping_set: MappingSet, resource: Any, now: str, *,
     policy: Policy | None = None, otherwise: Policy = "keep", dry_run: bool = False,
 ) -> Written:  # fmt: skip
     """Put a resource into its record, new or stored, and store it; `now` is the instant of the change (UTC).

@@ -7,6 +7,7 @@ import logging
 import os
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,8 +18,10 @@ from hypothesis import settings
 from fhir_facade.contracts import Record
 from fhir_facade.mapping.mapping_set import MappingSet, load_mapping_set
 from fhir_facade.resources import data_root
+from fhir_facade.store.location import Location
 from fhir_facade.store.synthetic import generate
 from fhir_facade.terminology.identity import is_national_identity_number
+from tests.postgres_server import Server, running
 
 Ask = Callable[..., httpx.Response]
 
@@ -68,6 +71,30 @@ def synthetic(mapping_set: MappingSet) -> dict[str, list[Record]]:
             if child.records:
                 embed(kinds[child.records], kind, child.name, by_kind)
     return Drawn({name: [kinds.complete(kinds[name], each) for each in records] for name, records in by_kind.items()})
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL server, started when the first test asks for it."""
+    with running() as server:
+        yield server
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def new_place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Location]:
+    """A function that names a new and empty place for records; what asks for it is tried with both databases."""
+
+    def file() -> Path:
+        return tmp_path_factory.mktemp("store") / "store.db"
+
+    make = file if request.param == "sqlite" else request.getfixturevalue("postgres").fresh
+    return lambda: Location(make())
+
+
+@pytest.fixture
+def place(new_place: Callable[[], Location]) -> Location:
+    """A new and empty place for records, of either database."""
+    return new_place()
 
 
 def shortly(self: object, printer: Any, cycle: bool) -> None:

@@ -9,7 +9,7 @@ from fhir_facade.contracts import Record
 from fhir_facade.mapping.columns import SearchColumn
 from fhir_facade.mapping.kinds import Kinds
 from fhir_facade.mapping.load_kinds import load_kinds
-from fhir_facade.store.records import SqliteStore
+from fhir_facade.store.records import Store
 from fhir_facade.store.writer import Outcome, Writer
 
 NOW, LATER, LATEST = (f"2026-01-0{day}T00:00:00.000Z" for day in (1, 2, 3))
@@ -107,12 +107,12 @@ def folded(field: str, kind: str, child: str = "") -> SearchColumn:
     return SearchColumn(kind, child, f"s_{field}", "text", lambda row: (row.get(field) or "").lower())
 
 
-def merge(writer: Writer, store: SqliteStore, kind: str, now: str = NOW, **fields: Any) -> Outcome:
+def merge(writer: Writer, store: Store, kind: str, now: str = NOW, **fields: Any) -> Outcome:
     """Merge one record and tell what became of it."""
     return merge_many(writer, store, kind, [fields], now)[0]
 
 
-def merge_many(writer: Writer, store: SqliteStore, kind: str, records: list[Record], now: str = NOW) -> list[Outcome]:
+def merge_many(writer: Writer, store: Store, kind: str, records: list[Record], now: str = NOW) -> list[Outcome]:
     """Merge records; lists that they do not have stay as they are."""
     chosen = store.schema.kinds[kind]
     whole = []

@@ -6,6 +6,7 @@ from fhir_facade.issue_catalogue import (
     http,
     including,
     loading,
+    storing,
     terminology,
     terminology_import,
     validation,
@@ -16,6 +17,16 @@ from fhir_facade.issue_catalogue.row import Rows
 
 ROWS: Rows = {
     code: row
-    for rows in (http, including, writing, loading, terminology, terminology_import, validation, validation_requests)
+    for rows in (
+        http,
+        including,
+        writing,
+        loading,
+        storing,
+        terminology,
+        terminology_import,
+        validation,
+        validation_requests,
+    )
     for code, row in rows.ROWS.items()
 }

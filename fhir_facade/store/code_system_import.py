@@ -21,7 +21,7 @@ from fhir_facade.store import code_system_judging as judging
 from fhir_facade.store.code_system_files import read_codes
 from fhir_facade.store.code_system_rows import Head, Passed, Row, is_sound
 from fhir_facade.store.code_systems import compact, indexed_words, judge_file, recognised
-from fhir_facade.store.connections import Connections
+from fhir_facade.store.connections import SqliteConnections
 from fhir_facade.store.edition_tables import APPLICATION, EDITIONS, LAYOUT, EditionTables, layout, number_of
 from fhir_facade.store.national_code_systems import named_system
 from fhir_facade.store.tables import number, text_of
@@ -90,7 +90,7 @@ def import_files(
     """
     report = Report()
     is_new = not database.exists()
-    connections = Connections(str(database))
+    connections = SqliteConnections(str(database))
     try:
         with recognised(database):
             _ensure(connections, database)
@@ -112,7 +112,7 @@ def import_files(
 
 def remove_edition(database: Path, url: str, version: str) -> bool:
     """Remove one edition; False when it is not there."""
-    connections = Connections(str(database))
+    connections = SqliteConnections(str(database))
     try:
         with recognised(database), connections.writing() as connection:
             judge_file(connection, database)
@@ -125,7 +125,7 @@ def remove_edition(database: Path, url: str, version: str) -> bool:
         connections.close()
 
 
-def _ensure(connections: Connections, database: Path) -> None:
+def _ensure(connections: SqliteConnections, database: Path) -> None:
     """Make the table of editions in an empty database; Refused when the file is another one."""
     with connections.snapshot() as connection:
         is_empty = not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]

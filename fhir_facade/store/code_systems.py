@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 
 from fhir_facade.outcome import Issue, Refused
-from fhir_facade.store.connections import Connections
+from fhir_facade.store.connections import SqliteConnections
 from fhir_facade.store.edition_tables import APPLICATION, EDITIONS, LAYOUT, EditionTables, edition_of, stored
 from fhir_facade.store.tables import text_of
 from fhir_facade.terminology.concepts import NOTHING, Concept, Designation, Edition, Status, newness, spaced
@@ -40,7 +40,7 @@ class ImportedCodeSystem:
 
     edition: Edition
     dotless: bool  # a code is found without its full stop as well
-    _connections: Connections = field(repr=False, compare=False)
+    _connections: SqliteConnections = field(repr=False, compare=False)
     _tables: list[EditionTables] = field(repr=False, compare=False)  # the one that is in use now
 
     def find(self, code: str) -> Concept | None:
@@ -127,7 +127,7 @@ def open_editions(path: str | Path) -> list[ImportedCodeSystem]:
     """Every edition in the database, by system and with the newest first; Refused when the file is none of ours."""
     if not Path(path).is_file():
         raise Refused(Issue("file-unreadable", str(path), {"reason": "there is no such file"}))
-    connections = Connections(str(path))
+    connections = SqliteConnections(str(path))
     with recognised(path), connections.snapshot() as connection:
         judge_file(connection, path)
         rows = [dict(zip(EDITIONS.c.keys(), row, strict=True)) for row in connection.execute(_EDITIONS)]

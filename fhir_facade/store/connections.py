@@ -30,7 +30,7 @@ class _PerThread(threading.local):
     writer: _Connection | None = None
 
 
-class Connections:
+class SqliteConnections:
     """Gives connections by what they are for; threads take turns with a database in memory."""
 
     def __init__(self, path: str) -> None:
@@ -66,6 +66,14 @@ class Connections:
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
+
+    def commit(self, connection: sqlite3.Connection) -> bool:
+        """Commit; False, with nothing undone yet, when a reference points at no record."""
+        try:
+            connection.execute("COMMIT")
+        except sqlite3.IntegrityError:
+            return False
+        return True
 
     def close(self) -> None:
         """Close the connections of every thread, for good."""

@@ -19,7 +19,7 @@ from fhir_facade.store.batches import Batch, Delete, Lacking, ReadRecord, line, 
 from fhir_facade.store.npr_read import read_message
 from fhir_facade.store.npr_tree import NprTable
 from fhir_facade.store.record_files import read_records
-from fhir_facade.store.records import SqliteStore
+from fhir_facade.store.records import Store
 from fhir_facade.store.writer import Writer
 
 Progress = Callable[[int, int], None]
@@ -85,7 +85,7 @@ class Summary:
 
 
 def load_files(
-    store: SqliteStore,
+    store: Store,
     kinds: Kinds,
     table: NprTable,
     paths: Sequence[Path],
@@ -140,7 +140,7 @@ class _Counting(io.RawIOBase):
         return len(data)
 
 
-def _load_file(store: SqliteStore, kinds: Kinds, table: NprTable, path: Path, told: _Told, now: str) -> Summary:
+def _load_file(store: Store, kinds: Kinds, table: NprTable, path: Path, told: _Told, now: str) -> Summary:
     try:
         with path.open("rb") as file, closing(io.BufferedReader(_Counting(file, told), 1 << 18)) as source:
             batches = _batches(source, path, kinds, table)
@@ -174,7 +174,7 @@ def _batches(source: Any, path: Path, kinds: Kinds, table: NprTable) -> Iterator
 class _Loader:
     """Checks the batches of one file against each other and the store, and merges what stands."""
 
-    def __init__(self, store: SqliteStore, writer: Writer, kinds: Kinds, table: NprTable, now: str) -> None:
+    def __init__(self, store: Store, writer: Writer, kinds: Kinds, table: NprTable, now: str) -> None:
         self.store, self.writer, self.kinds, self.table, self.now = store, writer, kinds, table, now
         self.order = {kind.name: place for place, kind in enumerate(kinds)}
         self.summary = Summary()

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import orjson
 from sqlalchemy import ColumnElement, Select, select
 
 from fhir_facade.contracts import Record
 from fhir_facade.mapping.columns import KEY, PARENT, column_name, link_column
-from fhir_facade.store.tables import (
-    LISTS,
-    KindTable,
-    ListTable,
-    Schema,
-    given_keys,
-    number,
-    parameter,
-    text_of,
-)
+from fhir_facade.store.dialects import Connection, among
+from fhir_facade.store.tables import LISTS, KindTable, ListTable, Schema, number, parameter
 
 Row = tuple[Any, ...]
 
@@ -48,24 +38,26 @@ class _ByLink(NamedTuple):
 class _KindReader:
     """The statements that read a kind, and the names that their columns bear."""
 
-    def __init__(self, shape: KindTable) -> None:
+    def __init__(self, schema: Schema, shape: KindTable) -> None:
+        text_of = schema.text_of
         table = shape.table
         key = table.c[KEY]
         rows = _rows(shape)
         self.names = shape.names
         self.link_names = tuple(shape.kind.links)
         self.one = text_of(rows.where(key == parameter("key")), "key")
-        self.many = text_of(rows.where(key.in_(given_keys())), "keys")
+        self.many = text_of(rows.where(among(key)), "keys")
         after = rows.where(key > parameter("after")).order_by(key).limit(number("count")).offset(number("skip"))
         self.page = text_of(after, "after", "count", "skip")
         self.lists = [
-            _List(part.child.name, part.bit, part.names, *_two(_items(part), part.table.c[PARENT]))
+            _List(part.child.name, part.bit, part.names, *_two(schema, _items(part), part.table.c[PARENT]))
             for part in shape.lists
         ]
         self.embedded = [_Embedded(part.name, part.bit, part.kind, part.link) for part in shape.embedded]
-        order = [table.c[column_name(name)] for name in shape.kind.key]
+        order = [table.c[column_name(name)].nulls_first() for name in shape.kind.key]
         self.by_link = {
-            name: _ByLink(*_two(rows.order_by(*order, key), table.c[link_column(name)])) for name in shape.kind.links
+            name: _ByLink(*_two(schema, rows.order_by(*order, key), table.c[link_column(name)]))
+            for name in shape.kind.links
         }
 
 
@@ -83,19 +75,20 @@ def _items(part: ListTable) -> Select[Any]:
     return select(*columns, parent).order_by(parent, *order)
 
 
-def _two(rows: Select[Any], column: ColumnElement[str]) -> tuple[str, str]:
+def _two(schema: Schema, rows: Select[Any], column: ColumnElement[str]) -> tuple[str, str]:
     """The rows that have one value in a column, and those that have one of several values."""
-    one = text_of(rows.where(column == parameter("key")), "key")
-    return one, text_of(rows.where(column.in_(given_keys())), "keys")
+    one = schema.text_of(rows.where(column == parameter("key")), "key")
+    return one, schema.text_of(rows.where(among(column)), "keys")
 
 
 class Reader:
     """Reads records through any connection; the caller sees to it that all is read in one transaction."""
 
     def __init__(self, schema: Schema) -> None:
-        self._kinds = {name: _KindReader(shape) for name, shape in schema.shapes.items()}
+        self._list_of = schema.dialect.list_of
+        self._kinds = {name: _KindReader(schema, shape) for name, shape in schema.shapes.items()}
 
-    def one(self, connection: sqlite3.Connection, kind: str, key: str) -> Record | None:
+    def one(self, connection: Connection, kind: str, key: str) -> Record | None:
         """The whole record with this key."""
         reader = self._kinds[kind]
         row = connection.execute(reader.one, (key,)).fetchone()
@@ -105,42 +98,36 @@ class Reader:
         self._fill_one(connection, reader, record, row[-1])
         return record
 
-    def many(
-        self, connection: sqlite3.Connection, kind: str, keys: Sequence[str], *, embed: bool = True
-    ) -> dict[str, Record]:
+    def many(self, connection: Connection, kind: str, keys: Sequence[str], *, embed: bool = True) -> dict[str, Record]:
         """The whole records with these keys, by key; without `embed` only what the record itself holds."""
         reader = self._kinds[kind]
-        rows = connection.execute(reader.many, (as_json(keys),)).fetchall()
+        rows = connection.execute(reader.many, (self._list_of(keys),)).fetchall()
         return {record["$key"]: record for record in self._whole(connection, reader, rows, embed)}
 
-    def page(self, connection: sqlite3.Connection, kind: str, after: str, count: int) -> list[Record]:
+    def page(self, connection: Connection, kind: str, after: str, count: int) -> list[Record]:
         """The first whole records in key order that come after a key."""
         reader = self._kinds[kind]
         rows = connection.execute(reader.page, (after, count, 0)).fetchall()
         return self._whole(connection, reader, rows, True)
 
-    def related(
-        self, connection: sqlite3.Connection, kind: str, link: str, keys: Sequence[str]
-    ) -> dict[str, list[Record]]:
+    def related(self, connection: Connection, kind: str, link: str, keys: Sequence[str]) -> dict[str, list[Record]]:
         """The whole records that point with a link at one of the keys, by that key, sorted by their own."""
         reader = self._kinds[kind]
-        statement, given = _choose(reader.by_link[link], keys)
+        statement, given = self._choose(reader.by_link[link], keys)
         rows = connection.execute(statement, given).fetchall()
         found: dict[str, list[Record]] = {}
         for record in self._whole(connection, reader, rows, True):
             found.setdefault(record["$" + link], []).append(record)
         return found
 
-    def _whole(
-        self, connection: sqlite3.Connection, reader: _KindReader, rows: Sequence[Row], embed: bool
-    ) -> list[Record]:
+    def _whole(self, connection: Connection, reader: _KindReader, rows: Sequence[Row], embed: bool) -> list[Record]:
         names = reader.names
         records = [dict(zip(names, row, strict=False)) for row in rows]  # the bits are left over
         if records:
             self._fill(connection, reader, records, rows, embed)
         return records
 
-    def _fill_one(self, connection: sqlite3.Connection, reader: _KindReader, record: Record, bits: int) -> None:
+    def _fill_one(self, connection: Connection, reader: _KindReader, record: Record, bits: int) -> None:
         """What `_fill` does, for the one record of a read."""
         key = record["$key"]
         for part in reader.lists:
@@ -153,7 +140,7 @@ class Reader:
 
     def _fill(
         self,
-        connection: sqlite3.Connection,
+        connection: Connection,
         reader: _KindReader,
         records: Sequence[Record],
         rows: Sequence[Row],
@@ -166,7 +153,7 @@ class Reader:
             for record in records:
                 record[name] = []
             if having := [row[0] for row in rows if row[-1] & bit]:
-                for item in connection.execute(*_choose(part, having)):
+                for item in connection.execute(*self._choose(part, having)):
                     by_key[item[-1]][name].append(dict(zip(names, item, strict=False)))
         for inner in reader.embedded if embed else ():
             for record in records:
@@ -175,12 +162,6 @@ class Reader:
                 for key, found in self.related(connection, inner.kind, inner.link, having).items():
                     by_key[key][inner.name] = found
 
-
-def _choose(two: _List | _ByLink, keys: Sequence[str]) -> tuple[str, tuple[str]]:
-    """The statement for so many keys, and its parameters."""
-    return (two.of_one, (keys[0],)) if len(keys) == 1 else (two.of_many, (as_json(keys),))
-
-
-def as_json(keys: Sequence[str | None]) -> str:
-    """The keys as the one parameter that `given_keys` takes."""
-    return orjson.dumps(keys).decode()
+    def _choose(self, two: _List | _ByLink, keys: Sequence[str]) -> tuple[str, tuple[Any]]:
+        """The statement for so many keys, and its parameters."""
+        return (two.of_one, (keys[0],)) if len(keys) == 1 else (two.of_many, (self._list_of(keys),))

@@ -1,4 +1,6 @@
-"""The embedded store: records in SQLite, read whole, searched page by page, written in transactions.
+"""The stores: records in tables, read whole, searched page by page, written in transactions.
+
+`Store` is what all have in common; `SqliteStore` is the embedded one, and `postgres.py` has the other.
 
 Statements are made by SQLAlchemy once for each shape and run directly on the driver. Reads see what is
 committed; in a store in memory, the thread that writes sees what it has written.
@@ -9,23 +11,24 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Protocol
 
-from sqlalchemy import BindParameter, ColumnElement, Select, Table, func, select
+from sqlalchemy import BindParameter, ColumnElement, Select, Table, exists, func, select
 
 from fhir_facade.contracts import Clause, Explained, Found, Page, Query, Record, Sort
 from fhir_facade.mapping.columns import KEY, FieldIndex, SearchColumn
 from fhir_facade.mapping.kinds import Kind, Kinds
 from fhir_facade.outcome import Issue, Refused
-from fhir_facade.store.connections import MEMORY, Connections
+from fhir_facade.store.connections import MEMORY, SqliteConnections
+from fhir_facade.store.dialects import Connection, Dialect
 from fhir_facade.store.explaining import parameters_used
 from fhir_facade.store.keyset import Place, put_in_order, ranges, walk_of
 from fhir_facade.store.reading import Reader
-from fhir_facade.store.tables import COUNTERS, LISTS, SQLITE, WRITTEN, Schema, build_schema, text_of
+from fhir_facade.store.tables import COUNTERS, LISTS, WRITTEN, Reference, Schema, build_schema
 from fhir_facade.store.writer import Writer
 from fhir_facade.store.writing import Statements
 
@@ -63,39 +66,36 @@ class SearchPlan(Protocol):
         ...
 
 
-class SqliteStore:
-    """A store in one SQLite file; make one with `open`."""
+class Connections(Protocol):
+    """Gives connections by what they are for."""
 
-    def __init__(self, path: str, schema: Schema, *, read_only: bool) -> None:
+    def snapshot(self) -> AbstractContextManager[Connection]:
+        """A connection on which all reads see the same moment."""
+        ...
+
+    def writing(self) -> AbstractContextManager[Connection]:
+        """A connection in a transaction that alone may write; rolled back unless it is committed inside."""
+        ...
+
+    def commit(self, connection: Any) -> bool:
+        """Commit; False, with nothing undone yet, when a reference points at no record."""
+        ...
+
+    def close(self) -> None:
+        """Close all connections, for good."""
+        ...
+
+
+class Store:
+    """A store of records, whatever database holds them."""
+
+    def __init__(self, connections: Connections, schema: Schema, *, read_only: bool) -> None:
         self.schema = schema
         self.tables: Mapping[str, Table] = schema.tables
         self.read_only = read_only
-        self._connections = Connections(path)
+        self._connections: Any = connections
         self._reader = Reader(schema)
         self._shapes: dict[Any, tuple[str, list[tuple[int, int | None]]]] = {}
-
-    @classmethod
-    def open(
-        cls,
-        path: str | Path,
-        kinds: Kinds,
-        search_columns: Sequence[SearchColumn | FieldIndex] = (),
-        *,
-        read_only: bool = False,
-    ) -> SqliteStore:
-        """Open the store, made if there is none; Refused when the file is no store of these kinds.
-
-        A read-only store must be there already, unless it is in memory.
-        """
-        name = str(path)
-        if read_only and name != MEMORY and not Path(name).is_file():
-            raise Refused(Issue("file-unreadable", name, {"reason": "there is no such file"}))
-        try:
-            store = cls(name, build_schema(kinds, search_columns), read_only=read_only)
-            store._connections.ensure(store.schema)
-        except sqlite3.DatabaseError as error:
-            raise Refused(Issue("file-unreadable", name, {"reason": str(error)})) from None
-        return store
 
     def get(self, kind: str, key: str) -> Record | None:
         """Return the whole record with its lists, or None."""
@@ -132,7 +132,7 @@ class SqliteStore:
     @cached_property
     def _counts(self) -> dict[str, str]:
         shapes = self.schema.shapes.items()
-        return {name: text_of(select(func.count()).select_from(shape.table)) for name, shape in shapes}
+        return {name: self.schema.text_of(select(func.count()).select_from(shape.table)) for name, shape in shapes}
 
     def find(self, query: Query, search: SearchPlan) -> Page:
         """Return one page in the total order (sort keys, source, record key), next to the query's position."""
@@ -163,14 +163,14 @@ class SqliteStore:
                     began = perf_counter()
                     rows = len(connection.execute(text, values).fetchall())
                     took = 1000 * (perf_counter() - began)
-                    plan = tuple(row[-1] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", values))
+                    plan = tuple(row[-1] for row in connection.execute(f"{self.schema.dialect.explain} {text}", values))
                     out.append(Explained(source.mapping, used, " ".join(text.split()), plan, rows, took))
                     used, found = (), found + rows
                     if found > query.count:
                         break
         return out
 
-    def _total(self, connection: sqlite3.Connection, query: Query, search: SearchPlan) -> int:
+    def _total(self, connection: Connection, query: Query, search: SearchPlan) -> int:
         """How many records match; no record is of two sources."""
         found = 0
         for source in search.sources(query.resource_type):
@@ -197,23 +197,21 @@ class SqliteStore:
         """The text and parameters of a search; compiled once for all searches that differ in values only."""
         shape = statement._generate_cache_key()
         if shape is None:
-            return _compile(statement)
+            return _compile(statement, self.schema.dialect)
         values: list[Any] = [each.effective_value for each in shape.bindparams]
         key = (shape.key, tuple(len(value) if isinstance(value, list | tuple) else -1 for value in values))
         known = self._shapes.get(key)
         if known is None:
-            known = _compile_shape(statement, shape.bindparams, values)
+            known = _compile_shape(statement, shape.bindparams, values, self.schema.dialect)
             if known is None:
-                return _compile(statement)
+                return _compile(statement, self.schema.dialect)
             if len(self._shapes) >= SHAPES:
                 self._shapes.clear()
             self._shapes[key] = known
         text, slots = known
         return text, [values[index] if place is None else values[index][place] for index, place in slots]
 
-    def _matches(
-        self, connection: sqlite3.Connection, sources: Sequence[SourceRef], page: Sequence[Place]
-    ) -> list[Found]:
+    def _matches(self, connection: Connection, sources: Sequence[SourceRef], page: Sequence[Place]) -> list[Found]:
         by_kind: dict[str, list[str]] = {}
         for place in page:
             by_kind.setdefault(sources[place.source].kind.name, []).append(place.key)
@@ -234,27 +232,20 @@ class SqliteStore:
             raise ValueError("the store was opened for reading only")
         with self._connections.writing() as connection:
             yield Writer(connection, self._reader, self._statements)
-            self._commit(connection)
-
-    def _commit(self, connection: sqlite3.Connection) -> None:
-        try:
-            connection.execute("COMMIT")
-        except sqlite3.IntegrityError:
-            raise Refused(*self._dangling(connection)) from None
+            if not self._connections.commit(connection):
+                raise Refused(*self._dangling(connection))
 
     @cached_property
     def _statements(self) -> Statements:
         return Statements(self.schema)
 
-    def _dangling(self, connection: sqlite3.Connection) -> list[Issue]:
+    def _dangling(self, connection: Connection) -> list[Issue]:
         """What a refused commit was refused for; looks through all tables, which is for this case only."""
-        broken = {(row[0], row[2]) for row in connection.execute("PRAGMA foreign_key_check")}
-        named = {(each.table.name, self.tables[each.to].name, each.field, each.to) for each in self.schema.references}
-        return [
-            Issue("reference-dangling", table, {"field": field, "to": to})
-            for table, target, field, to in sorted(named)
-            if (table, target) in broken
-        ]
+        found = set()
+        for each in self.schema.references:
+            if connection.execute(self.schema.text_of(_pointing_nowhere(each, self.tables[each.to]))).fetchone():
+                found.add((each.table.name, each.field, each.to))
+        return [Issue("reference-dangling", table, {"field": field, "to": to}) for table, field, to in sorted(found)]
 
     def digest(self) -> str:
         """Return a SHA-256 over all that is stored: every record, its version and its lists."""
@@ -264,20 +255,59 @@ class SqliteStore:
                 if table.name != COUNTERS:
                     columns = [column for column in table.c if column.name not in (LISTS, WRITTEN)]
                     digest.update(table.name.encode())
-                    for row in connection.execute(text_of(select(*columns).order_by(*table.primary_key.columns))):
+                    for row in connection.execute(self._whole(table, columns)):
                         digest.update(repr(row).encode())
         return digest.hexdigest()
+
+    def _whole(self, table: Table, columns: Sequence[ColumnElement[Any]]) -> str:
+        return self.schema.text_of(select(*columns).order_by(*table.primary_key.columns))
 
     def close(self) -> None:
         """Close the connections of every thread."""
         self._connections.close()
 
 
+class SqliteStore(Store):
+    """A store in one SQLite file; make one with `open`."""
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,
+        kinds: Kinds,
+        search_columns: Sequence[SearchColumn | FieldIndex] = (),
+        *,
+        read_only: bool = False,
+    ) -> SqliteStore:
+        """Open the store, made if there is none; Refused when the file is no store of these kinds.
+
+        A read-only store must be there already, unless it is in memory.
+        """
+        name = str(path)
+        if read_only and name != MEMORY and not Path(name).is_file():
+            raise Refused(Issue("file-unreadable", name, {"reason": "there is no such file"}))
+        try:
+            connections = SqliteConnections(name)
+            store = cls(connections, build_schema(kinds, search_columns), read_only=read_only)
+            connections.ensure(store.schema)
+        except sqlite3.DatabaseError as error:
+            raise Refused(Issue("file-unreadable", name, {"reason": str(error)})) from None
+        return store
+
+
+def _pointing_nowhere(reference: Reference, target: Table) -> Select[Any]:
+    """A row whose reference names a key that no record has."""
+    column = reference.table.c[reference.column]
+    other = target.alias()  # a record may point at one of its own kind
+    known = exists(select(other.c[KEY]).where(other.c[KEY] == column))
+    return select(column).where(column.is_not(None), ~known)
+
+
 def _compile_shape(
-    statement: Select[Any], bound: Sequence[BindParameter[Any]], values: Sequence[Any]
+    statement: Select[Any], bound: Sequence[BindParameter[Any]], values: Sequence[Any], dialect: Dialect
 ) -> tuple[str, list[tuple[int, int | None]]] | None:
     """The text of a search, and which value, or part of one, each placeholder takes; None if unclear."""
-    compiled = statement.compile(dialect=SQLITE, compile_kwargs={"render_postcompile": True})
+    compiled = statement.compile(dialect=dialect.compiler, compile_kwargs={"render_postcompile": True})
     places: dict[str, tuple[int, int | None]] = {}
     for index, each in enumerate(bound):
         name = compiled.bind_names.get(each)
@@ -290,7 +320,7 @@ def _compile_shape(
     return (str(compiled), [places[name] for name in order]) if set(order) <= places.keys() else None
 
 
-def _compile(statement: Select[Any]) -> tuple[str, list[Any]]:
-    compiled = statement.compile(dialect=SQLITE, compile_kwargs={"render_postcompile": True})
+def _compile(statement: Select[Any], dialect: Dialect) -> tuple[str, list[Any]]:
+    compiled = statement.compile(dialect=dialect.compiler, compile_kwargs={"render_postcompile": True})
     order: Sequence[str] = getattr(compiled, "positiontup", None) or ()
     return str(compiled), [compiled.params[name] for name in order]

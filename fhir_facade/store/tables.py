@@ -1,4 +1,4 @@
-"""The tables of the embedded store, built from the record kinds with SQLAlchemy Core."""
+"""The tables of a store, built from the record kinds with SQLAlchemy Core."""
 
 from __future__ import annotations
 
@@ -13,17 +13,12 @@ from sqlalchemy import (
     Column,
     ForeignKeyConstraint,
     Index,
-    Integer,
     MetaData,
     PrimaryKeyConstraint,
-    Select,
     Table,
     Text,
     bindparam,
-    func,
-    select,
 )
-from sqlalchemy.dialects.sqlite import dialect
 from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 from sqlalchemy.sql.elements import ClauseElement
 
@@ -39,6 +34,7 @@ from fhir_facade.mapping.columns import (
 )
 from fhir_facade.mapping.kinds import ChildList, Field, Kind, Kinds, Link
 from fhir_facade.mapping.search_order import or_empty
+from fhir_facade.store.dialects import SQLITE, TEXT, WHOLE, Dialect
 
 LISTS = "_lists"  # bit n is set when child list n may have items, so that a read asks for no empty list
 REMAINDERS = "_remainder"  # what resources said of the record and no mapping row took, as JSON by mapping name
@@ -52,8 +48,6 @@ FIELDS = "if"
 Of two indexes that seem to be worth the same SQLite takes the one that was made last. A record has few others that
 point where it does, and a code may have many records: a search by both goes by the reference.
 """
-
-SQLITE = dialect(paramstyle="qmark")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +109,7 @@ class Schema:
     shapes: dict[str, KindTable]
     counters: Table
     references: list[Reference] = field(default_factory=list)
+    dialect: Dialect = SQLITE
 
     @cached_property
     def tables(self) -> dict[str, Table]:
@@ -130,7 +125,11 @@ class Schema:
         for table in self.metadata.tables.values():
             made.append(CreateTable(table))
             made += [CreateIndex(index) for index in sorted(table.indexes, key=lambda index: str(index.name))]
-        return [text_of(statement) for statement in made]
+        return [self.text_of(statement) for statement in made]
+
+    def text_of(self, statement: ClauseElement, *names: str) -> str:
+        """The SQL of a statement in the store's dialect; `names` are its parameters in the order they are passed."""
+        return self.dialect.text_of(statement, *names)
 
     @cached_property
     def fingerprint(self) -> int:
@@ -138,11 +137,13 @@ class Schema:
         return int.from_bytes(hashlib.sha256("\n".join(self.ddl).encode()).digest()[:7])
 
 
-def build_schema(kinds: Kinds, search_columns: Sequence[SearchColumn | FieldIndex] = ()) -> Schema:
+def build_schema(
+    kinds: Kinds, search_columns: Sequence[SearchColumn | FieldIndex] = (), dialect: Dialect = SQLITE
+) -> Schema:
     """Return the tables of the kinds with their search columns and the indexes that searches need."""
     metadata = MetaData()
-    counters = Table(COUNTERS, metadata, Column("name", Text, primary_key=True), Column("value", Integer))
-    schema = Schema(kinds, metadata, {}, counters)
+    counters = Table(COUNTERS, metadata, Column("name", TEXT, primary_key=True), Column("value", WHOLE))
+    schema = Schema(kinds, metadata, {}, counters, dialect=dialect)
     search: dict[tuple[str, str], list[SearchColumn]] = {}
     fields: dict[tuple[str, str], list[str]] = {}
     for column in search_columns:
@@ -190,14 +191,14 @@ def _kind_table(schema: Schema, kind: Kind, search: dict[tuple[str, str], list[S
     table = Table(
         table_name(kind.table),
         schema.metadata,
-        Column(KEY, Text, primary_key=True, nullable=False),
+        Column(KEY, TEXT, primary_key=True, nullable=False),
         *(_column(kind.fields[name]) for name in fields),
-        Column(kind.version, Integer, nullable=False),
-        Column(kind.changed, Text, nullable=False),
-        *(Column(link_column(name), Text) for name in kind.links),
-        Column(REMAINDERS, Text),
-        Column(LISTS, Integer, nullable=False),
-        Column(WRITTEN, Integer, nullable=False),
+        Column(kind.version, WHOLE, nullable=False),
+        Column(kind.changed, TEXT, nullable=False),
+        *(Column(link_column(name), TEXT) for name in kind.links),
+        Column(REMAINDERS, TEXT),
+        Column(LISTS, WHOLE, nullable=False),
+        Column(WRITTEN, WHOLE, nullable=False),
         *_search_columns(extra),
     )
     _point(schema, kind, table, kind.links.values(), set(kind.key))
@@ -219,9 +220,9 @@ def _list_table(schema: Schema, kind: Kind, child: ChildList, bit: int, search: 
     table = Table(
         table_name(kind.table, child.name),
         schema.metadata,
-        Column(PARENT, Text),
+        Column(PARENT, TEXT),
         *map(_column, child.fields.values()),
-        *(Column(link_column(name), Text) for name in child.links),
+        *(Column(link_column(name), TEXT) for name in child.links),
         *_search_columns(extra),
         PrimaryKeyConstraint(PARENT, *map(column_name, child.key)),
         ForeignKeyConstraint([PARENT], [f"{table_name(kind.table)}.{KEY}"], ondelete="CASCADE"),
@@ -242,11 +243,11 @@ def _embedded(kinds: Kinds, kind: Kind, child: ChildList, bit: int) -> Embedded:
 
 
 def _column(spec: Field) -> Column[Any]:
-    return Column(column_name(spec.name), Integer if spec.type == "integer" else Text, autoincrement=False)
+    return Column(column_name(spec.name), WHOLE if spec.type == "integer" else TEXT, autoincrement=False)
 
 
 def _search_columns(columns: Iterable[SearchColumn]) -> list[Column[Any]]:
-    return [Column(each.name, Integer if each.type == "integer" else Text) for each in columns]
+    return [Column(each.name, WHOLE if each.type == "integer" else TEXT) for each in columns]
 
 
 def _point(schema: Schema, kind: Kind, table: Table, links: Iterable[Link], own_key: set[str]) -> None:
@@ -274,12 +275,6 @@ def _index(table: Table, columns: Iterable[str], key: str, head: str = "ix") -> 
         Index(f"{head}_{table.name}__{name}", table.c[name], table.c[key])
 
 
-def given_keys() -> Select[tuple[str]]:
-    """The keys in the parameter "keys", a JSON list: one statement whatever their number."""
-    given = func.json_each(bindparam("keys", type_=Text)).table_valued("value")
-    return select(given.c.value)
-
-
 def parameter(name: str) -> BindParameter[str]:
     """A named parameter."""
     return bindparam(name, type_=Text)
@@ -287,13 +282,9 @@ def parameter(name: str) -> BindParameter[str]:
 
 def number(name: str) -> BindParameter[int]:
     """A named parameter that is a whole number."""
-    return bindparam(name, type_=Integer)
+    return bindparam(name, type_=WHOLE)
 
 
 def text_of(statement: ClauseElement, *names: str) -> str:
-    """The SQL of a statement for the driver; `names` are its parameters in the order they are passed."""
-    compiled = statement.compile(dialect=SQLITE)
-    order = tuple(getattr(compiled, "positiontup", None) or ())
-    if order != names:
-        raise ValueError(f"parameters are {order}, not {names}")
-    return str(compiled).strip()
+    """The SQL of a statement for SQLite; `names` are its parameters in the order they are passed."""
+    return SQLITE.text_of(statement, *names)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import chain
@@ -12,7 +11,8 @@ from fhir_facade.contracts import Record
 from fhir_facade.mapping.columns import REMAINDER
 from fhir_facade.mapping.kinds import ChildList, Kind, Link, add_keys
 from fhir_facade.outcome import Issue, Refused
-from fhir_facade.store.reading import Reader, as_json
+from fhir_facade.store.dialects import Connection
+from fhir_facade.store.reading import Reader
 from fhir_facade.store.tables import TRANSACTIONS, parent_link
 from fhir_facade.store.writing import KindStatements, Statements
 
@@ -21,12 +21,13 @@ CHUNK = 1000  # records compared at a time
 
 
 class Writer:
-    """Writes inside one transaction; `SqliteStore.transaction` gives it."""
+    """Writes inside one transaction; `Store.transaction` gives it."""
 
-    def __init__(self, connection: sqlite3.Connection, reader: Reader, statements: Statements) -> None:
+    def __init__(self, connection: Connection, reader: Reader, statements: Statements) -> None:
         self._connection = connection
         self._reader = reader
         self._statements = statements
+        self._list_of = statements.list_of
         counted = connection.execute(statements.transactions, (TRANSACTIONS,)).fetchone()
         self._number: int = counted[0] + 1
         self._counted = False
@@ -49,7 +50,7 @@ class Writer:
 
     def existing(self, kind: Kind, keys: Iterable[str]) -> set[str]:
         """Return those of the keys that records of this kind have."""
-        rows = self._connection.execute(self._statements[kind.name].by_keys, (as_json(list(keys)),))
+        rows = self._connection.execute(self._statements[kind.name].by_keys, (self._list_of(list(keys)),))
         return {row[0] for row in rows}
 
     def get(self, kind: Kind, key: str) -> Record | None:
@@ -135,7 +136,7 @@ class Writer:
             having = [record for record in records if record.get(name)]
             if having:
                 run(part.insert, [row for record in having for row in part.rows(record["$key"], record[name])])
-        keys = as_json([record["$key"] for record in records])
+        keys = self._list_of([record["$key"] for record in records])
         for embedded in shape.shape.embedded:  # items may have been written before the record that holds them
             inner = self._statements[embedded.kind]
             pointed = [row[0] for row in self._connection.execute(inner.pointed[embedded.link], (keys,))]
@@ -168,13 +169,13 @@ class Writer:
 
     def _mark(self, shape: KindStatements, bit: int, keys: Sequence[str | None]) -> None:
         if keys:
-            self._connection.execute(shape.mark, (bit, as_json(keys), bit))
+            self._connection.execute(shape.mark, (bit, self._list_of(keys), bit))
 
     def _touch(self, link: Link, keys: Sequence[str | None], now: str) -> None:
         """A new version for each record that has not had one in this transaction."""
         shape = self._statements[link.to]
         kind = shape.kind
-        stale = [row[0] for row in self._connection.execute(shape.stale, (as_json(keys), self._number))]
+        stale = [row[0] for row in self._connection.execute(shape.stale, (self._list_of(keys), self._number))]
         if not stale:
             return
         records = list(self._stored(kind.name, stale).values())
@@ -196,7 +197,7 @@ class Writer:
         while todo:
             above, keys = todo.pop()
             for reference in self._statements.contained.get(above, ()):
-                rows = self._connection.execute(self._statements.source_keys[reference], (as_json(keys),))
+                rows = self._connection.execute(self._statements.source_keys[reference], (self._list_of(keys),))
                 seen = gone.setdefault(reference.kind, set())
                 fresh = [row[0] for row in rows if row[0] not in seen]
                 seen.update(fresh)
@@ -206,7 +207,7 @@ class Writer:
 
     def _pointing(self, kind: str, keys: Collection[str]) -> list[str]:
         """The kinds that have records which point at these, now that these are gone."""
-        given = as_json(list(keys))
+        given = self._list_of(list(keys))
         return [
             reference.kind
             for reference in self._statements.pointing.get(kind, ())

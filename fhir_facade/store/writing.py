@@ -21,18 +21,8 @@ from sqlalchemy.schema import CreateIndex
 
 from fhir_facade.contracts import Record
 from fhir_facade.mapping.columns import KEY, PARENT, column_name, link_column
-from fhir_facade.store.tables import (
-    LISTS,
-    WRITTEN,
-    KindTable,
-    ListTable,
-    Reference,
-    Schema,
-    given_keys,
-    number,
-    parameter,
-    text_of,
-)  # fmt: skip
+from fhir_facade.store.dialects import among
+from fhir_facade.store.tables import LISTS, WRITTEN, KindTable, ListTable, Reference, Schema, number, parameter
 
 Parameters = tuple[Any, ...]
 
@@ -40,7 +30,8 @@ Parameters = tuple[Any, ...]
 class ListStatements:
     """The statements that write a child list."""
 
-    def __init__(self, part: ListTable) -> None:
+    def __init__(self, schema: Schema, part: ListTable) -> None:
+        text_of = schema.text_of
         self.part = part
         self.name = part.child.name
         self.insert = text_of(insert(part.table), *part.table.c.keys())
@@ -56,25 +47,26 @@ class ListStatements:
 class KindStatements:
     """The statements that write a kind; `pointed` tells which of some keys records point at with a link."""
 
-    def __init__(self, shape: KindTable) -> None:
+    def __init__(self, schema: Schema, shape: KindTable) -> None:
+        self._text_of = text_of = schema.text_of
         table = shape.table
         key, bits = table.c[KEY], table.c[LISTS]
         self.shape = shape
         self.kind = shape.kind
         self.fields = shape.fields
-        self.lists = [ListStatements(part) for part in shape.lists]
+        self.lists = [ListStatements(schema, part) for part in shape.lists]
         self.insert = text_of(insert(table), *table.c.keys())
         self.update = self._update()
         self.delete = text_of(delete(table).where(key == parameter("key")), "key")
         self.some = text_of(select(exists(select(key))))
-        by_keys = select(key).where(key.in_(given_keys()))
+        by_keys = select(key).where(among(key))
         self.by_keys = text_of(by_keys, "keys")
         self.stale = text_of(by_keys.where(table.c[WRITTEN] != number("now")), "keys", "now")
         marked = update(table).values({LISTS: bits.bitwise_or(number("bit"))})
         unmarked = bits.bitwise_and(number("same")) == literal_column("0")
-        self.mark = text_of(marked.where(key.in_(given_keys()), unmarked), "bit", "keys", "same")
+        self.mark = text_of(marked.where(among(key), unmarked), "bit", "keys", "same")
         self.pointed = {
-            name: text_of(select(column).where(column.in_(given_keys())).distinct(), "keys")
+            name: text_of(select(column).where(among(column)).distinct(), "keys")
             for name in shape.kind.links
             for column in (table.c[link_column(name)],)
         }
@@ -107,7 +99,7 @@ class KindStatements:
             else:
                 values[name] = bindparam(f"to_{name}")
                 names.append(f"to_{name}")
-        return text_of(update(table).values(values).where(table.c[KEY] == parameter("key")), *names, "key")
+        return self._text_of(update(table).values(values).where(table.c[KEY] == parameter("key")), *names, "key")
 
     def lookup(self, field: str, others: tuple[str, ...]) -> tuple[str, str]:
         """The statements that build an index over a field, and that find a key by it and by other fields."""
@@ -120,8 +112,8 @@ class KindStatements:
             index = CreateIndex(Index(name, alone.c[column_name(field)]), if_not_exists=True)
             same = [column == bindparam(f"in_{column.name}") for column in columns]
             key = table.c[KEY]
-            statement = text_of(select(func.min(key)).where(*same), *(f"in_{column.name}" for column in columns))
-            self._lookups[fields] = (text_of(index), statement)
+            statement = self._text_of(select(func.min(key)).where(*same), *(f"in_{column.name}" for column in columns))
+            self._lookups[fields] = (self._text_of(index), statement)
         return self._lookups[fields]
 
 
@@ -129,14 +121,16 @@ class Statements:
     """All statements that write; of references to a kind, `contained` go with it and `pointing` hold it."""
 
     def __init__(self, schema: Schema) -> None:
-        self._kinds = {name: KindStatements(shape) for name, shape in schema.shapes.items()}
+        text_of = schema.text_of
+        self.list_of = schema.dialect.list_of
+        self._kinds = {name: KindStatements(schema, shape) for name, shape in schema.shapes.items()}
         self.contained: dict[str, list[Reference]] = {}
         self.pointing: dict[str, list[Reference]] = {}
         self.source_keys: dict[Reference, str] = {}
         for reference in schema.references:
             (self.contained if reference.contained else self.pointing).setdefault(reference.to, []).append(reference)
             key = next(iter(reference.table.c))
-            pointing = select(key).where(reference.table.c[reference.column].in_(given_keys()))
+            pointing = select(key).where(among(reference.table.c[reference.column]))
             self.source_keys[reference] = text_of(pointing, "keys")
         counters = schema.counters
         named = counters.c.name == parameter("called")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from hypothesis import strategies as st
 from fhir_facade.contracts import Clause, Hop, Query, Sort
 from fhir_facade.mapping.mapping_set import MappingSet
 from fhir_facade.mapping.search_hits import parameters_of
-from fhir_facade.store.records import SqliteStore
+from fhir_facade.store.location import Location
+from fhir_facade.store.opening import open_store
+from fhir_facade.store.records import Store
 from fhir_facade.store.synthetic import load_into
 
 spec = importlib.util.spec_from_file_location("judge", Path(__file__).with_name("judge.py"))
@@ -22,15 +25,14 @@ judge = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(judge)
 
 NOW = "2026-01-02T03:04:05.678Z"
-Stock = tuple[SqliteStore, dict[str, list[dict[str, Any]]]]
+Stock = tuple[Store, dict[str, list[dict[str, Any]]]]
 DEPTH = 3
 
 
 @pytest.fixture(scope="module")
-def stock(mapping_set: MappingSet, tmp_path_factory: pytest.TempPathFactory) -> Stock:
+def stock(mapping_set: MappingSet, new_place: Callable[[], Location]) -> Stock:
     """A store of 300 patients and every resource in it, rendered by the interpreter."""
-    path = tmp_path_factory.mktemp("search") / "store.db"
-    store = SqliteStore.open(path, mapping_set.kinds, mapping_set.search.columns)
+    store = open_store(new_place(), mapping_set.kinds, mapping_set.search.columns)
     load_into(store, mapping_set.kinds, 300, 3, NOW)
     add_an_institution(store, mapping_set)
     add_a_second_unit(store, mapping_set)
@@ -41,7 +43,7 @@ def stock(mapping_set: MappingSet, tmp_path_factory: pytest.TempPathFactory) -> 
     return store, resources
 
 
-def add_an_institution(store: SqliteStore, mapping_set: MappingSet) -> None:
+def add_an_institution(store: Store, mapping_set: MappingSet) -> None:
     """A unit that is the whole institution, with the number that other units name as what they are part of."""
     kind = mapping_set.kinds["enhet"]
     unit = next(store.scan("enhet"))
@@ -50,7 +52,7 @@ def add_an_institution(store: SqliteStore, mapping_set: MappingSet) -> None:
         writer.merge(kind, [mapping_set.kinds.complete(kind, whole)], now=NOW)
 
 
-def add_a_second_unit(store: SqliteStore, mapping_set: MappingSet) -> None:
+def add_a_second_unit(store: Store, mapping_set: MappingSet) -> None:
     """A stay with two units of the kind of which the resource shows the first alone."""
     kind = mapping_set.kinds["opphold"]
     stay = next(stay for stay in store.scan("opphold") if any(unit["typeEnhet"] == "7" for unit in stay["enheter"]))
@@ -70,7 +72,7 @@ def world(stock: Stock) -> Any:
     return judge.World(stock[1])
 
 
-def found(store: SqliteStore, mapping_set: MappingSet, query: Query) -> list[str]:
+def found(store: Store, mapping_set: MappingSet, query: Query) -> list[str]:
     page = store.find(query, mapping_set.search)
     return [mapping_set.mappings[match.mapping].to_fhir(match.record, [])["id"] for match in page.matches]
 
@@ -200,7 +202,7 @@ def test_a_chained_search_finds_what_filtering_finds(
     agree(stock[0], mapping_set, world, resource_type, clause)
 
 
-def agree(store: SqliteStore, mapping_set: MappingSet, world: Any, resource_type: str, clause: Clause) -> None:
+def agree(store: Store, mapping_set: MappingSet, world: Any, resource_type: str, clause: Clause) -> None:
     got = found(store, mapping_set, Query(resource_type, (clause,), count=100_000))
     assert len(got) == len(set(got))
     assert set(got) == world.satisfying(resource_type, clause)

@@ -14,6 +14,7 @@ from fhir_facade.resources import data_root
 from fhir_facade.rest.paging import PageTokens
 from fhir_facade.rest.services import Services
 from fhir_facade.rest.surface import FhirLane
+from fhir_facade.store.opening import open_store
 from fhir_facade.store.records import SqliteStore
 from fhir_facade.store.synthetic import load_into
 
@@ -47,9 +48,23 @@ def lane_over(mapping_set: MappingSet) -> Callable[[Path], FhirLane]:
     return build
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Tests of a module that says BOTH_STORES ask a lane over SQLite, and one over PostgreSQL."""
+    if getattr(metafunc.module, "BOTH_STORES", False) and "lane" in metafunc.fixturenames:
+        metafunc.parametrize("lane", ["sqlite", "postgresql"], indirect=True, scope="session")
+
+
 @pytest.fixture(scope="session")
-def lane(lane_over: Callable[[Path], FhirLane], database: Path) -> FhirLane:
-    return lane_over(database)
+def lane(
+    lane_over: Callable[[Path], FhirLane], database: Path, mapping_set: MappingSet, request: pytest.FixtureRequest
+) -> FhirLane:
+    """A lane over the synthetic records, not to be written to; in SQLite where nothing else is said."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        return lane_over(database)
+    url = request.getfixturevalue("postgres").fresh()
+    store = open_store(url, mapping_set.kinds, mapping_set.search.columns)
+    load_into(store, mapping_set.kinds, 8, 1, NOW)
+    return FhirLane(Services(mapping_set, store, BASE, PageTokens(b"secret"), "1"))
 
 
 @pytest.fixture

@@ -7,6 +7,8 @@ import pytest
 from fhir_facade.rest.conditional import http_date, not_modified
 from fhir_facade.rest.services import Request
 
+BOTH_STORES = True
+
 
 @pytest.mark.parametrize(
     ("instant", "said"),

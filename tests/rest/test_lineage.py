@@ -24,6 +24,8 @@ from fhir_facade.rest.surface import FhirLane
 from tests.mapping.test_lineage import leaf_paths
 from tests.rest.test_surface import PERSON
 
+BOTH_STORES = True
+
 Ask = Callable[..., httpx.Response]
 AskApp = Callable[[Any], Ask]
 

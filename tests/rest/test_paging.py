@@ -11,6 +11,8 @@ import pytest
 from fhir_facade.outcome import Refused
 from fhir_facade.rest.paging import PageToken, PageTokens
 
+BOTH_STORES = True
+
 TOKENS = PageTokens(b"one secret")
 NOW = datetime(2026, 3, 1, 12, 34, 56, tzinfo=UTC)
 

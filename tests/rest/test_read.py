@@ -8,6 +8,8 @@ import httpx
 import orjson
 import pytest
 
+BOTH_STORES = True
+
 Ask = Callable[..., httpx.Response]
 
 

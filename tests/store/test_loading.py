@@ -10,8 +10,10 @@ import pytest
 
 from fhir_facade.outcome import Issue
 from fhir_facade.store.loading import KEPT_ISSUES, Summary, load_files
+from fhir_facade.store.location import Location
 from fhir_facade.store.npr_write import write_npr
-from fhir_facade.store.records import SqliteStore
+from fhir_facade.store.opening import open_store
+from fhir_facade.store.records import Store
 from tests.npr_sample import IDE, KINDS, ORD, TABLE, at, without
 
 NOW = "2026-01-01T00:00:00.000Z"
@@ -21,8 +23,8 @@ PATIENT = "777777777.P1"
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
-    opened = SqliteStore.open(tmp_path / "records.db", KINDS)
+def store(place: Location) -> Iterator[Store]:
+    opened = open_store(place, KINDS)
     yield opened
     opened.close()
 
@@ -30,7 +32,7 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
 class Loads:
     """Writes texts to files and loads them."""
 
-    def __init__(self, store: SqliteStore, folder: Path) -> None:
+    def __init__(self, store: Store, folder: Path) -> None:
         self.store, self.folder = store, folder
 
     def __call__(self, *texts: str, name: str = "message.xml", now: str = NOW) -> Summary:
@@ -44,7 +46,7 @@ class Loads:
 
 
 @pytest.fixture
-def load(store: SqliteStore, tmp_path: Path) -> Loads:
+def load(store: Store, tmp_path: Path) -> Loads:
     return Loads(store, tmp_path)
 
 
@@ -59,7 +61,7 @@ def test_a_message_is_loaded_and_counted(load: Loads) -> None:
     assert summary.counts["pasient"] == {"read": 4, "inserted": 2, "updated": 2}
 
 
-def test_loading_again_changes_nothing(load: Loads, store: SqliteStore) -> None:
+def test_loading_again_changes_nothing(load: Loads, store: Store) -> None:
     load(ORD, IDE)
     before = store.digest()
     summary = load(ORD, IDE, now=LATER)
@@ -67,7 +69,7 @@ def test_loading_again_changes_nothing(load: Loads, store: SqliteStore) -> None:
     assert (summary.exit_code, store.digest()) == (0, before)
 
 
-def test_a_newer_message_updates_clears_and_removes_what_is_gone_from_a_stay(load: Loads, store: SqliteStore) -> None:
+def test_a_newer_message_updates_clears_and_removes_what_is_gone_from_a_stay(load: Loads, store: Store) -> None:
     load(ORD)
     condition = '<Kode kodeNr="1" Kodeverk="D" kodeVersjon="2025" kodeVerdi="E119"/>\n    </Tilstand>'
     newer = without(ORD, f'<Tilstand tilstNr="1">\n     {condition}')
@@ -83,7 +85,7 @@ def test_a_newer_message_updates_clears_and_removes_what_is_gone_from_a_stay(loa
     assert other["rad_versjon"] == 1
 
 
-def test_what_a_message_does_not_carry_is_kept(load: Loads, store: SqliteStore) -> None:
+def test_what_a_message_does_not_carry_is_kept(load: Loads, store: Store) -> None:
     load(ORD, IDE)
     names = '"institusjonID":"777777777","pasientNr":"P1","etternavn":"Blåbær"'
     row = "{" + names + ',"adresser":[{"nr":1,"bruk":"bosted"}]}\n'
@@ -99,7 +101,7 @@ def test_what_a_message_does_not_carry_is_kept(load: Loads, store: SqliteStore) 
 
 
 @pytest.mark.parametrize("text", [ORD[:-20], ORD[:2000], "", "hund", without(ORD, "?>\n", "?>\n<!DOCTYPE Melding>")])
-def test_a_malformed_message_changes_nothing(load: Loads, store: SqliteStore, text: str) -> None:
+def test_a_malformed_message_changes_nothing(load: Loads, store: Store, text: str) -> None:
     load(IDE)
     before = store.digest()
     summary = load(text)
@@ -108,12 +110,12 @@ def test_a_malformed_message_changes_nothing(load: Loads, store: SqliteStore, te
     assert "line" in summary.issues[0].at
 
 
-def test_one_malformed_file_does_not_stop_the_next(load: Loads, store: SqliteStore) -> None:
+def test_one_malformed_file_does_not_stop_the_next(load: Loads, store: Store) -> None:
     assert load("hund", ORD).exit_code == 1
     assert store.count("opphold") == 2
 
 
-def test_a_reference_to_nothing_refuses_its_record_and_what_belongs_to_it(load: Loads, store: SqliteStore) -> None:
+def test_a_reference_to_nothing_refuses_its_record_and_what_belongs_to_it(load: Loads, store: Store) -> None:
     summary = load(without(ORD, '<RefEnhet enhetID="U2" typeEnhet="7"/>', '<RefEnhet enhetID="U9" typeEnhet="7"/>'))
     assert [(issue.code, issue.at) for issue in summary.issues] == [
         ("reference-dangling", "message.xml, " + at(ORD, '<Episode episodeID="E1"')),
@@ -124,7 +126,7 @@ def test_a_reference_to_nothing_refuses_its_record_and_what_belongs_to_it(load: 
     assert store.get("opphold", STAY) is None
 
 
-def test_a_reference_may_lead_to_what_was_stored_before(load: Loads, store: SqliteStore) -> None:
+def test_a_reference_may_lead_to_what_was_stored_before(load: Loads, store: Store) -> None:
     load(ORD)
     person = '<Pasient pasientNr="P1" kjonn="2" fodselsar="1985"/>'
     assert load(without(without(ORD, person), '<Enhet enhetID="U1" orgNr="777777777"/>')).exit_code == 0
@@ -136,14 +138,14 @@ def slett(kind: str, guid: str) -> str:
     return ORD[:start] + body + "\n" + ORD[end:]
 
 
-def test_a_deletion_takes_the_record_and_what_it_holds(load: Loads, store: SqliteStore) -> None:
+def test_a_deletion_takes_the_record_and_what_it_holds(load: Loads, store: Store) -> None:
     load(ORD)
     summary = load(slett("E", "guid-e1"))
     assert summary.exit_code == 0
     assert (store.get("opphold", STAY), store.count("tilstand"), store.count("opphold")) == (None, 0, 1)
 
 
-def test_a_deletion_that_others_depend_on_is_told_and_not_done(load: Loads, store: SqliteStore) -> None:
+def test_a_deletion_that_others_depend_on_is_told_and_not_done(load: Loads, store: Store) -> None:
     load(ORD)
     summary = load(slett("H", "guid-h1"))
     assert (summary.exit_code, store.count("henvisningsperiode")) == (1, 1)
@@ -155,13 +157,13 @@ def test_a_deletion_of_something_unknown_is_told(load: Loads) -> None:
     assert ", line " in summary.issues[0].at
 
 
-def test_a_deletion_reaches_its_own_institution_only(load: Loads, store: SqliteStore) -> None:
+def test_a_deletion_reaches_its_own_institution_only(load: Loads, store: Store) -> None:
     load(ORD)
     assert codes(load(slett("E", "guid-e1").replace("777777777", "888888888"))) == ["delete-unknown"]
     assert store.count("opphold") == 2
 
 
-def test_two_patients_of_an_institution_do_not_share_an_identity_number(load: Loads, store: SqliteStore) -> None:
+def test_two_patients_of_an_institution_do_not_share_an_identity_number(load: Loads, store: Store) -> None:
     twice = IDE.replace('pid="P2" fid="010190" typeID="9"', 'pid="P2" fid="15838512086" typeID="1"')
     summary = load(ORD, twice)
     assert codes(summary) == ["identity-repeated"]
@@ -189,7 +191,7 @@ def test_the_summary_keeps_a_thousand_issues_and_counts_all() -> None:
     assert summary.lines("nb")[-1] == "og 5 avvik til"
 
 
-def test_progress_is_told_in_bytes(store: SqliteStore, tmp_path: Path) -> None:
+def test_progress_is_told_in_bytes(store: Store, tmp_path: Path) -> None:
     path = tmp_path / "m.xml"
     path.write_text(ORD, "utf-8")
     heard: list[tuple[int, int]] = []
@@ -198,12 +200,12 @@ def test_progress_is_told_in_bytes(store: SqliteStore, tmp_path: Path) -> None:
     assert [done for done, _ in heard] == sorted(done for done, _ in heard)
 
 
-def test_files_that_cannot_be_read_are_told(store: SqliteStore, tmp_path: Path, load: Loads) -> None:
+def test_files_that_cannot_be_read_are_told(store: Store, tmp_path: Path, load: Loads) -> None:
     assert codes(load_files(store, KINDS, TABLE, [tmp_path / "none.xml"])) == ["file-unreadable"]
     assert codes(load("{}", name="oppholt.ndjson")) == ["file-kind-unknown"]
 
 
-def test_what_is_loaded_is_written_again_and_loads_to_the_same(load: Loads, store: SqliteStore, tmp_path: Path) -> None:
+def test_what_is_loaded_is_written_again_and_loads_to_the_same(load: Loads, store: Store, tmp_path: Path) -> None:
     load(ORD, IDE)
     texts = []
     for module in ("ord", "ide"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +20,9 @@ from fhir_facade.mapping.kinds import Kind, Kinds
 from fhir_facade.mapping.load_kinds import load_kinds
 from fhir_facade.outcome import Refused
 from fhir_facade.store import connections, records
-from fhir_facade.store.records import SqliteStore
+from fhir_facade.store.location import Location
+from fhir_facade.store.opening import open_store
+from fhir_facade.store.records import SqliteStore, Store
 from fhir_facade.store.synthetic import generate, load_into
 from tests.store_sample import NOW, folded, merge, merge_many, sample_kinds
 
@@ -59,22 +61,46 @@ def kinds() -> Kinds:
 
 
 @pytest.fixture
-def store(kinds: Kinds, tmp_path: Path) -> Iterator[SqliteStore]:
+def store(kinds: Kinds, place: Location) -> Iterator[Store]:
+    store = open_store(place, kinds, [folded("word", "stay")])
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def file_store(kinds: Kinds, tmp_path: Path) -> Iterator[SqliteStore]:
     store = SqliteStore.open(tmp_path / "store.db", kinds, [folded("word", "stay")])
     yield store
     store.close()
 
 
 @pytest.fixture(scope="module")
-def real() -> Iterator[SqliteStore]:
+def real(new_place: Callable[[], Location]) -> Iterator[Store]:
     kinds = load_kinds(RECORDS)
-    store = SqliteStore.open(":memory:", kinds)
+    store = open_store(new_place(), kinds)
     load_into(store, kinds, PATIENTS, 7, NOW)
     yield store
     store.close()
 
 
-def fill(store: SqliteStore, stays: int) -> None:
+@pytest.fixture(scope="module")
+def used(kinds: Kinds, new_place: Callable[[], Location]) -> Iterator[Store]:
+    """A store for many examples, emptied by `emptied` before each."""
+    store = open_store(new_place(), kinds)
+    yield store
+    store.close()
+
+
+def emptied(store: Store) -> Store:
+    with store._connections.writing() as connection:
+        connection.execute("DELETE FROM act")
+        for shape in reversed(list(store.schema.shapes.values())):
+            connection.execute(f"DELETE FROM {shape.table.name}")
+        assert store._connections.commit(connection)
+    return store
+
+
+def fill(store: Store, stays: int) -> None:
     with store.transaction() as writer:
         merge(writer, store, "person", personNr="P")
         merge(writer, store, "ward", wardID="W")
@@ -118,7 +144,7 @@ def statements(connection: sqlite3.Connection, ask: Any) -> list[str]:
     return [text for text in heard if text.startswith("SELECT")]
 
 
-def test_what_was_generated_is_what_is_read_one_at_a_time_many_at_a_time_and_all(real: SqliteStore) -> None:
+def test_what_was_generated_is_what_is_read_one_at_a_time_many_at_a_time_and_all(real: Store) -> None:
     made = expected(real.schema.kinds)
     for kind in real.schema.kinds:
         stamp = {kind.version: 1, kind.changed: NOW}
@@ -146,7 +172,7 @@ def _plain(item: Record) -> Record:
     return {name: item[name] for name in sorted(item.keys() - stamp) if item[name] is not None}
 
 
-def test_lists_and_embedded_records_stand_in_key_order(real: SqliteStore) -> None:
+def test_lists_and_embedded_records_stand_in_key_order(real: Store) -> None:
     seen = 0
     for kind in real.schema.kinds:
         for record in real.scan(kind.name):
@@ -159,14 +185,14 @@ def test_lists_and_embedded_records_stand_in_key_order(real: SqliteStore) -> Non
     assert seen > 10
 
 
-def test_nothing_is_returned_for_what_is_not_there(store: SqliteStore) -> None:
+def test_nothing_is_returned_for_what_is_not_there(store: Store) -> None:
     assert store.get("stay", "P.1") is None
     assert store.get_many("stay", []) == {}
     assert list(store.scan("stay")) == []
     assert store.count("stay") == 0
 
 
-def test_a_scan_goes_on_past_a_page(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scan_goes_on_past_a_page(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "SCAN", 4)
     for stays in (3, 4, 9):
         fill(store, stays)
@@ -175,28 +201,38 @@ def test_a_scan_goes_on_past_a_page(store: SqliteStore, monkeypatch: pytest.Monk
         assert all(len(record["acts"][0]["parts"]) == 2 for record in found)
 
 
-def test_related_records_are_those_that_point_here(store: SqliteStore) -> None:
+def test_related_records_are_those_that_point_here(store: Store) -> None:
     fill(store, 3)
     found = store.related("stay", "person", ["P", "Q"])
     assert list(found) == ["P"]
     assert found["P"] == [store.get("stay", f"P.{number}") for number in range(3)]
 
 
-def test_a_page_costs_as_many_queries_as_a_record_and_empty_lists_cost_none(store: SqliteStore) -> None:
-    fill(store, 50)
+def test_a_key_without_its_last_part_stands_first(store: Store) -> None:
+    fill(store, 1)
     with store.transaction() as writer:
-        merge(writer, store, "stay", personNr="P", stayNr=99)
-    plan = Plan((Source("stay-x", store.schema.kinds["stay"]),))
-    with store._connections.snapshot() as connection:
+        for number in (2, None):
+            merge(writer, store, "act", personNr="P", stayNr=0, actNr=number)
+    stay = store.get("stay", "P.0")
+    assert stay is not None
+    assert [act["actNr"] for act in stay["acts"]] == [None, 1, 2]
+
+
+def test_a_page_costs_as_many_queries_as_a_record_and_empty_lists_cost_none(file_store: SqliteStore) -> None:
+    fill(file_store, 50)
+    with file_store.transaction() as writer:
+        merge(writer, file_store, "stay", personNr="P", stayNr=99)
+    plan = Plan((Source("stay-x", file_store.schema.kinds["stay"]),))
+    with file_store._connections.snapshot() as connection:
         pass
-    one = statements(connection, lambda: store.get("stay", "P.7"))
-    page = statements(connection, lambda: store.find(Query("X", count=50), plan))
+    one = statements(connection, lambda: file_store.get("stay", "P.7"))
+    page = statements(connection, lambda: file_store.find(Query("X", count=50), plan))
     assert len(one) == 4  # the record, its moves, its acts, and their parts; it has no notes
     assert len(page) == len(one) + 1
-    assert len(statements(connection, lambda: store.get("stay", "P.99"))) == 1
+    assert len(statements(connection, lambda: file_store.get("stay", "P.99"))) == 1
 
 
-def test_readers_see_what_is_committed_and_nothing_before(store: SqliteStore) -> None:
+def test_readers_see_what_is_committed_and_nothing_before(store: Store) -> None:
     fill(store, 1)
     seen: list[int] = []
 
@@ -213,18 +249,18 @@ def test_readers_see_what_is_committed_and_nothing_before(store: SqliteStore) ->
     assert seen == [1, 1, 2]
 
 
-def test_reading_connections_cannot_write(store: SqliteStore) -> None:
+def test_reading_connections_cannot_write(file_store: SqliteStore) -> None:
     refused = pytest.raises(sqlite3.OperationalError, match="readonly")
-    with store._connections.snapshot() as connection, refused:
+    with file_store._connections.snapshot() as connection, refused:
         connection.execute("DELETE FROM ward")
 
 
 def test_a_second_writer_is_refused_when_the_first_does_not_finish(
-    store: SqliteStore, kinds: Kinds, monkeypatch: pytest.MonkeyPatch
+    file_store: SqliteStore, kinds: Kinds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "BUSY_SECONDS", 0.05)
-    other = SqliteStore.open(store._connections.path, kinds, [folded("word", "stay")])
-    with store.transaction(), pytest.raises(Refused) as refused, other.transaction():
+    other = SqliteStore.open(file_store._connections.path, kinds, [folded("word", "stay")])
+    with file_store.transaction(), pytest.raises(Refused) as refused, other.transaction():
         pass
     other.close()
     assert refused.value.issues[0].code == "store-busy"
@@ -251,10 +287,10 @@ def test_many_threads_read_a_store_in_memory(kinds: Kinds) -> None:
 
 
 def test_a_store_is_opened_again_and_one_of_other_kinds_is_not(
-    store: SqliteStore, kinds: Kinds, tmp_path: Path
+    file_store: SqliteStore, kinds: Kinds, tmp_path: Path
 ) -> None:
-    fill(store, 2)
-    path, columns, digest = tmp_path / "store.db", [folded("word", "stay")], store.digest()
+    fill(file_store, 2)
+    path, columns, digest = tmp_path / "store.db", [folded("word", "stay")], file_store.digest()
     again = SqliteStore.open(path, kinds, columns, read_only=True)
     assert again.digest() == digest
     with pytest.raises(ValueError, match="reading only"), again.transaction():
@@ -270,7 +306,7 @@ def test_a_store_is_opened_again_and_one_of_other_kinds_is_not(
     assert not (tmp_path / "missing.db").exists()
 
 
-def test_the_digest_tells_of_every_change(store: SqliteStore) -> None:
+def test_the_digest_tells_of_every_change(store: Store) -> None:
     fill(store, 1)
     seen = {store.digest()}
     stay = {"personNr": "P", "stayNr": 0}
@@ -300,13 +336,14 @@ CHANGES = st.lists(st.tuples(st.sampled_from(["stay", "act"]), KEYS, st.none() |
 )
 def test_pages_neither_lose_nor_repeat_while_records_come_and_go(
     kinds: Kinds,
+    used: Store,
     rows: dict[tuple[str, int], Record],
     sort: list[Sort],
     count: int,
     changes: list[list[tuple[str, int, Record | None]]],
     words: list[str] | None,
 ) -> None:
-    store = SqliteStore.open(":memory:", kinds)
+    store = emptied(used)
     fill(store, 0)
     with store.transaction() as writer:  # acts hang on a stay of another person, which is not searched for
         merge(writer, store, "person", personNr="Q")
@@ -333,14 +370,13 @@ def test_pages_neither_lose_nor_repeat_while_records_come_and_go(
         if pending:
             put(store, pending.pop(), gone)
             always &= matching(store, clauses[0].values)
-    store.close()
     assert [list(place) for place in got] == [list(place) for place in in_order(got, sort)]
     keys = [(place[-2], place[-1]) for place in got]
     assert len(keys) == len(set(keys))
     assert always <= set(keys)
 
 
-def matching(store: SqliteStore, words: Sequence[str]) -> set[tuple[int, str]]:
+def matching(store: Store, words: Sequence[str]) -> set[tuple[int, str]]:
     """Source number and key of every match, found without search."""
     return {
         (number, record["$key"])
@@ -358,7 +394,7 @@ def in_order(places: list[tuple[Any, ...]], sort: list[Sort]) -> list[tuple[Any,
     return ordered
 
 
-def put(store: SqliteStore, changes: Sequence[tuple[str, int, Record | None]], gone: set[str]) -> None:
+def put(store: Store, changes: Sequence[tuple[str, int, Record | None]], gone: set[str]) -> None:
     """Insert or delete records; none is changed or comes back, so that each has one place only."""
     with store.transaction() as writer:
         for kind, number, values in changes:
@@ -376,7 +412,7 @@ def put(store: SqliteStore, changes: Sequence[tuple[str, int, Record | None]], g
 @pytest.mark.parametrize("descending", [False, True])
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_ties_are_paged_by_source_and_key_in_either_direction(
-    store: SqliteStore, kinds: Kinds, descending: bool, count: int
+    store: Store, kinds: Kinds, descending: bool, count: int
 ) -> None:
     fill(store, 3)
     with store.transaction() as writer:
@@ -396,7 +432,7 @@ def test_ties_are_paged_by_source_and_key_in_either_direction(
     assert got == ((ones + twos)[::-1] if descending else ones + twos)  # ties go the way of the last sort value
 
 
-def test_searches_that_differ_in_values_only_are_compiled_once(store: SqliteStore) -> None:
+def test_searches_that_differ_in_values_only_are_compiled_once(store: Store) -> None:
     fill(store, 3)
     plan = Plan((Source("stay-x", store.schema.kinds["stay"]),))
     sort = (Sort("rank"),)
