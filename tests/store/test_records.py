@@ -387,8 +387,8 @@ def matching(store: Store, words: Sequence[str]) -> set[tuple[int, str]]:
 
 
 def in_order(places: list[tuple[Any, ...]], sort: list[Sort]) -> list[tuple[Any, ...]]:
-    """The places in the total order."""
-    ordered = sorted(places, key=lambda place: place[-2:])
+    """The places in the total order: ties go the way of the last sort value."""
+    ordered = sorted(places, key=lambda place: place[-2:], reverse=bool(sort) and sort[-1].descending)
     for index in reversed(range(len(sort))):
         ordered.sort(key=lambda place: place[index], reverse=sort[index].descending)
     return ordered
