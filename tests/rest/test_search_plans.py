@@ -28,7 +28,7 @@ def plans(mapping_set: MappingSet, database: Path, query: str) -> list[list[str]
     out = []
     for number, source in enumerate(search.sources(resource_type)):
         for statement in store._selects(Query(resource_type, tuple(asked.clauses)), search, number, source):
-            text, values = _compile(statement)
+            text, values = _compile(statement, store.schema.dialect)
             if "WHERE 0 = 1 ORDER BY" not in " ".join(text.split()):
                 out.append([row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", values)])
     store.close()

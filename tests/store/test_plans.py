@@ -35,7 +35,7 @@ def faults(explained: list[Explained], deep: bool) -> list[str]:
     found = []
     for each in explained:
         first = each.plan[0]
-        in_place = first.startswith("SEARCH") or not deep or " WHERE ? = 1 ORDER BY" in each.sql  # all rows lie beyond
+        in_place = first.startswith("SEARCH") or not deep or " WHERE 1 = 1 ORDER BY" in each.sql  # all rows lie beyond
         if "TEMP B-TREE" in str(each.plan) or "INDEX" not in first or not in_place:
             found.append(f"{each.mapping}: {each.sql}: {each.plan}")
     return found
