@@ -31,6 +31,7 @@ from fhir_facade.rest.mapping_pages import index_page, table_page
 from fhir_facade.rest.negotiation import language
 from fhir_facade.rest.openapi import openapi
 from fhir_facade.rest.paging import PageTokens
+from fhir_facade.rest.rendered import Rendered
 from fhir_facade.rest.services import Services
 from fhir_facade.rest.surface import PREFIX, FhirLane
 from fhir_facade.rest.terminology_resources import TYPES as TERMINOLOGY_TYPES
@@ -93,6 +94,7 @@ def build_app(settings: Settings) -> Server:
         packages=packages,
         validator=validator,
         explain=settings.explain,
+        rendered=Rendered(settings.rendered_bytes),
     )
     log = AccessLog(settings.log_level)
     proxies = Proxies.of(settings.trusted_proxies) if settings.trusted_proxies else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -17,6 +17,19 @@ Resource = dict[str, Any]
 """One FHIR R4 resource as parsed JSON."""
 
 Facts = Mapping[str, Any]
+
+Version = tuple[int, str]
+"""A version of a record, and the instant of its last change (ISO 8601, UTC)."""
+
+Stamp = tuple[int, str, int]
+"""One state of a stored record: its version, the instant of its last change, the number of the transaction.
+
+The number rises with every change in the store, also where a record is deleted and made again. It is 0 where the
+store does not write the record itself: then nothing tells that a part of the record has changed.
+"""
+
+Known = Callable[[str, str, Stamp], bytes | None]
+"""What a mapping made of a record, by the record's key, when it was in this state; None when that is not at hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +85,24 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One matching record: which mapping renders it and where it stands in the total order."""
+    """One matching record: which mapping renders it, its state, and where it stands in the total order.
+
+    It has the record, or `made` when that is known for this state. `stamp` is None where no state was asked for.
+    """
 
     mapping: str
-    record: Record
-    position: tuple[Any, ...]
+    key: str
+    whole: Record | None
+    position: tuple[Any, ...] = ()
+    stamp: Stamp | None = None
+    made: bytes | None = None
+
+    @property
+    def record(self) -> Record:
+        """The whole record; ValueError when what is made of it stands in its place."""
+        if self.whole is None:
+            raise ValueError("the record was not read: what is made of it was known")
+        return self.whole
 
 
 @dataclass(frozen=True, slots=True)

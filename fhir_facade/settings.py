@@ -82,6 +82,11 @@ class Settings(BaseSettings):
     explain: bool = Field(
         default=True, description="Answers _explain=true: the SQL of a search without its values, and its plan."
     )
+    rendered_bytes: int = Field(
+        default=64 * 1024 * 1024,
+        ge=0,
+        description="Bytes of rendered resources that a worker keeps, by the state of their records; 0 keeps none.",
+    )
     synthetic_data: bool = Field(
         default=False,
         description="Declares that no real person is in the data; allows another address than loopback.",

@@ -45,6 +45,8 @@ class CareDates:
     What has no date of care goes with the stay that it refers to, and is taken where there is none.
     """
 
+    lasts = False
+
     def __init__(self, plan: SearchPlan, others: Referring, span: Range) -> None:
         self._plan, self._others, self._span = plan, others, span
 

@@ -126,6 +126,8 @@ class Referring:
     taken beside them. What neither reaches is left out.
     """
 
+    lasts = False
+
     def __init__(
         self,
         plan: SearchPlan,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from fhir_facade import __version__
-from fhir_facade.contracts import Record, Resource
+from fhir_facade.contracts import Record, Resource, Version
 from fhir_facade.definitions import definitions
 from fhir_facade.mapping.check import check
 from fhir_facade.mapping.check_back import check_emits
@@ -132,13 +132,13 @@ class CompiledMapping:
         head = f"{self.id_prefix}-"
         return resource_id[len(head) :] if resource_id.startswith(head) else None
 
-    def etag(self, record: Record) -> str:
-        """The weak ETag: record version and mapping hash, equal to meta.versionId."""
-        return f'W/"{record.get(self.kind.version)}-{self.hash8}"'
+    def version_of(self, record: Record) -> Version:
+        """The version of a record and the instant of its last change, ISO 8601 UTC."""
+        return record[self.kind.version], str(record.get(self.kind.changed) or "")
 
-    def last_modified(self, record: Record) -> str:
-        """The instant of the record's last change, ISO 8601 UTC."""
-        return str(record.get(self.kind.changed) or "")
+    def etag(self, version: Version) -> str:
+        """The weak ETag: record version and mapping hash, equal to meta.versionId."""
+        return f'W/"{version[0]}-{self.hash8}"'
 
 
 @dataclass(frozen=True, repr=False)

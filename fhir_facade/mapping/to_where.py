@@ -100,6 +100,8 @@ class Source:
 class SearchPlan:
     """Every search that the mappings allow."""
 
+    lasts = True
+
     def __init__(
         self, sources: Mapping[str, Sequence[tuple[MappingRules, Kind]]], kinds: Kinds, words: Vocabulary
     ) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from fhir_facade.contracts import Clause, Found, Page, Query
+from fhir_facade.contracts import Clause, Found, Known, Page, Query
 from fhir_facade.store.keyset import Place, Walk, put_in_order, walk_of
 
 if TYPE_CHECKING:
@@ -21,7 +21,11 @@ LAST = 2**31
 
 
 def find_across(
-    store: SearchableStore, searches: Searches, types: Mapping[str, Sequence[Clause]], query: Query
+    store: SearchableStore,
+    searches: Searches,
+    types: Mapping[str, Sequence[Clause]],
+    query: Query,
+    known: Known | None = None,
 ) -> Page:
     """Return one page of the types, whose own restrictions stand beside them; the query's type is not looked at.
 
@@ -37,7 +41,7 @@ def find_across(
         room = query.count if query.sort else query.count - len(rows)
         clauses = (*query.clauses, *types[resource_type])
         asked = replace(query, resource_type=resource_type, clauses=clauses, count=room, after=place, total=False)
-        page = store.find(asked, searches)
+        page = store.find(asked, searches, known)
         rows += [_row(found, order.index(resource_type), resource_type) for found in page.matches]
         more = more or page.more
         if more and not query.sort:
@@ -66,7 +70,7 @@ def _beyond(query: Query, walk: Walk, order: Sequence[str], resource_type: str) 
 
 def _row(found: Found, number: int, resource_type: str) -> tuple[Place, Found]:
     *values, source, key = found.position
-    place = Place(tuple(values), (number, source), key)  # type: ignore[arg-type]
+    place = Place(tuple(values), (number, source), key)
     return place, replace(found, position=(*values, resource_type, source, key))
 
 

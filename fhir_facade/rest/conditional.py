@@ -27,6 +27,11 @@ def _day(text: str) -> str:
     return f"{DAYS[day.weekday()]}, {day.day:02d} {MONTHS[day.month - 1]} {day.year:04d}"
 
 
+def is_conditional(request: Request) -> bool:
+    """Whether the client tells which version it has."""
+    return b"if-none-match" in request.headers or b"if-modified-since" in request.headers
+
+
 def not_modified(request: Request, etag: bytes, modified: bytes = b"") -> bool:
     """Whether 304 is the right answer; If-None-Match goes before If-Modified-Since."""
     tags = request.headers.get(b"if-none-match")

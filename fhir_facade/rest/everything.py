@@ -148,7 +148,7 @@ class Persons:
         if self.compartment is None or not self.places:
             return True
         if resource_type == self.compartment.type:
-            return (found.mapping, found.record["$key"]) in self.places
+            return (found.mapping, found.key) in self.places
         middles = self.compartment.middles(resource_type, found.record)
         return not middles or not middles.isdisjoint(self.places)
 
@@ -215,7 +215,7 @@ class Everything:
 
     def _changed(self, found: Found) -> bool:
         """Whether a resource has changed since the time that is asked for; unknown counts as changed."""
-        changed = self.services.mapping_set.mappings[found.mapping].last_modified(found.record)
+        changed = self.services.mapping_set.mappings[found.mapping].version_of(found.record)[1]
         return not (self.since and changed) or datetime.fromisoformat(changed) >= datetime.fromisoformat(self.since)
 
     def _referred(self) -> list[Found]:
@@ -224,7 +224,7 @@ class Everything:
         seen: set[Place] = set()
         wanted: dict[Place, None] = {}
         for found in self._compartment():
-            seen.add((found.mapping, found.record["$key"]))
+            seen.add((found.mapping, found.key))
             wanted |= dict.fromkeys(self._targets(found))
         out: list[Found] = []
         while places := [place for place in wanted if place not in seen]:
@@ -233,7 +233,7 @@ class Everything:
             for found in fetched(self.services, places):
                 resource_type = mappings[found.mapping].resource_type
                 if self.persons.may_see(resource_type, found):
-                    new.append(replace(found, position=(resource_type, found.mapping, found.record["$key"])))
+                    new.append(replace(found, position=(resource_type, found.mapping, found.key)))
             out += new
             wanted = dict.fromkeys(place for found in new for place in self._targets(found))
         return out

@@ -148,7 +148,7 @@ class _Walk:
         """Those that are new and for which there is room, kept."""
         taken = []
         for each in new:
-            place = (each.mapping, each.record["$key"])
+            place = (each.mapping, each.key)
             if place in self.seen:
                 continue
             if len(self.found) >= MOST_INCLUDED:
@@ -166,7 +166,7 @@ def included(
     """What is included beside the matches of a page, none of it twice; what is left out is told in `issues`."""
     if not asked or not matches:
         return []
-    walk = _Walk(services, {(each.mapping, each.record["$key"]) for each in matches})
+    walk = _Walk(services, {(each.mapping, each.key) for each in matches})
     edges = searched_edges(services.mapping_set.search)
     front: Sequence[Found] = matches
     for number in range(MOST_ROUNDS + 1):
@@ -209,14 +209,14 @@ def fetched(services: Services, places: Sequence[Place]) -> Iterator[Found]:
     for mapping, key in places:
         record = records[mappings[mapping].kind.name].get(key)
         if record is not None:
-            yield Found(mapping, record, ())
+            yield Found(mapping, key, record)
 
 
 def _reverse(walk: _Walk, edges: Sequence[Edge], asked: Sequence[Include], front: Sequence[Found]) -> list[Found]:
     """What refers to the resources of the front: one search for each type that may."""
     keys: dict[str, list[str]] = {}
     for found in front:
-        keys.setdefault(found.mapping, []).append(found.record["$key"])
+        keys.setdefault(found.mapping, []).append(found.key)
     by_type: dict[str, list[Edge]] = {}
     for edge in edges:
         if edge.target in keys and any(each.takes(edge) for each in asked if each.reverse):

@@ -64,7 +64,7 @@ def lineage(services: Services, request: Request) -> Answer:
     """Answer the lineage of the resource of this type and id, with the version and the conditions of a read."""
     asked = _asked(request) if request.query else Asked()
     mapping, record = look_up(services.mapping_set, services.store, request.type, request.id)
-    headers, current = versions(request, mapping, record)
+    headers, current = versions(request, mapping, mapping.version_of(record))
     if current:
         return Answer(304, b"", *headers)
     issues: list[Issue] = []
@@ -158,7 +158,7 @@ def provenance(
     return {
         "resourceType": "Provenance",
         "target": [{"extension": paths, "reference": f"{mapping.resource_type}/{resource_id}"}],
-        "recorded": mapping.last_modified(record),
+        "recorded": mapping.version_of(record)[1],
         "agent": [
             {
                 "type": {"coding": [assembler | {"display": "Assembler"}]},

@@ -5,45 +5,71 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from fhir_facade.contracts import Record
+from fhir_facade.contracts import Record, Stamp, Version
 from fhir_facade.outcome import Issue, Refused
 from fhir_facade.rest.answer import Answer, Header, pretty
-from fhir_facade.rest.conditional import http_date, not_modified
+from fhir_facade.rest.conditional import http_date, is_conditional, not_modified
 from fhir_facade.rest.query_string import general_parameters
 from fhir_facade.rest.services import Request, SearchableStore, Services
-from fhir_facade.rest.subset import ALL
+from fhir_facade.rest.subset import ALL, Subset
 
 if TYPE_CHECKING:
     from fhir_facade.mapping.mapping_set import CompiledMapping, MappingSet
+
+Headers = tuple[Header, ...]
 
 FHIR_ID = re.compile(r"[A-Za-z0-9.-]{1,64}").fullmatch
 
 
 def read(services: Services, request: Request) -> Answer:
-    """Answer the resource of this type and id with its version; 304 when the client has it."""
+    """Answer the resource of this type and id with its version; 304 when the client has it.
+
+    What was rendered before is answered again when the record is in the same state.
+    """
     indented, subset = general_parameters(request) if request.query else (False, ALL)
+    state = _state(services, request) if services.rendered.limit or is_conditional(request) else None
+    if state is not None:
+        mapping, key, stamp = state
+        headers, current = versions(request, mapping, stamp[:2])
+        kept = None if current else services.rendered.get(mapping.name, key, stamp)
+        if current or kept is not None:
+            return Answer(304, b"", *headers) if kept is None else _answer(kept, headers, indented, subset)
     mapping, record = look_up(services.mapping_set, services.store, request.type, request.id)
-    headers, current = versions(request, mapping, record)
+    version = mapping.version_of(record)
+    headers, current = versions(request, mapping, version)
     if current:
         return Answer(304, b"", *headers)
     issues: list[Issue] = []
     body = mapping.serve(record, issues)
+    if issues:
+        headers = (*headers, (b"x-fhir-issues", str(len(issues)).encode()))
+    elif state is not None and version == state[2][:2]:  # as it was a moment ago
+        services.rendered.put(mapping.name, state[1], state[2], body)
+    return _answer(body, headers, indented, subset)
+
+
+def _answer(body: bytes, headers: Headers, indented: bool, subset: Subset) -> Answer:
     if subset:
         body = subset.of_bytes(body)
-    if indented:
-        body = pretty(body)
-    if issues:
-        return Answer(200, body, *headers, (b"x-fhir-issues", str(len(issues)).encode()))
-    return Answer(200, body, *headers)
+    return Answer(200, pretty(body) if indented else body, *headers)
 
 
-def versions(request: Request, mapping: CompiledMapping, record: Record) -> tuple[tuple[Header, ...], bool]:
+def versions(request: Request, mapping: CompiledMapping, version: Version) -> tuple[Headers, bool]:
     """The headers that say a record's version, and whether the client has that version already."""
-    etag = mapping.etag(record).encode()
-    modified = http_date(mapping.last_modified(record))
-    headers = request.headers
-    asked = b"if-none-match" in headers or b"if-modified-since" in headers
-    return ((b"etag", etag), (b"last-modified", modified)), asked and not_modified(request, etag, modified)
+    etag, modified = mapping.etag(version).encode(), http_date(version[1])
+    current = is_conditional(request) and not_modified(request, etag, modified)
+    return ((b"etag", etag), (b"last-modified", modified)), current
+
+
+def _state(services: Services, request: Request) -> tuple[CompiledMapping, str, Stamp] | None:
+    """The record behind an id, by its key, and the state that it is in; None when there is none."""
+    for mapping in services.mapping_set.by_type[request.type]:
+        key = mapping.key_of(request.id)
+        if key is not None:
+            stamp = services.store.stamp(mapping.kind.name, key)
+            if stamp is not None:
+                return mapping, key, stamp
+    return None
 
 
 def look_up(

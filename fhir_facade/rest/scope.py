@@ -60,7 +60,8 @@ class OneType:
         return parse(services.mapping_set.search, self.type, pairs, base=services.base_url, lenient=lenient)
 
     def find(self, services: Services, asked: Asked, query: Query) -> Page:
-        return services.store.find(replace(query, resource_type=self.type), self.searches)
+        known = None if asked.includes else services.known  # what is included is told by the records
+        return services.store.find(replace(query, resource_type=self.type), self.searches, known)
 
     def explain(self, services: Services, asked: Asked, query: Query) -> list[Explained]:
         return services.store.explain(replace(query, resource_type=self.type), self.searches)
@@ -114,7 +115,8 @@ class ManyTypes:
         )
 
     def find(self, services: Services, asked: Asked, query: Query) -> Page:
-        return find_across(services.store, self.searches, asked.by_type, replace(query, clauses=()))
+        known = None if asked.includes else services.known
+        return find_across(services.store, self.searches, asked.by_type, replace(query, clauses=()), known)
 
     def explain(self, services: Services, asked: Asked, query: Query) -> list[Explained]:
         """Of each type from its beginning, whatever page is asked for."""

@@ -99,17 +99,26 @@ def entries_of(
     tail = b',"search":{"mode":"%b"}}' % mode
     entries = []
     for found in places:
-        mapping, record = mappings[found.mapping], found.record
+        mapping = mappings[found.mapping]
         try:
-            body = mapping.serve(record, issues)
+            body = found.made or _rendered(services, mapping, found, issues)
             if subset:
                 body = subset.of_bytes(body)
         except Exception as error:
-            issues.append(_bad_row(services, mapping, record["$key"], error))
+            issues.append(_bad_row(services, mapping, found.key, error))
             continue
-        place = f'{head}{mapping.resource_type}/{_id_head(mapping)}{record["$key"]}","resource":'
+        place = f'{head}{mapping.resource_type}/{_id_head(mapping)}{found.key}","resource":'
         entries.append(place.encode() + body + tail)
     return entries
+
+
+def _rendered(services: Services, mapping: CompiledMapping, found: Found, issues: list[Issue]) -> bytes:
+    """A match as it goes out; kept for the next time where nothing has to be told of it."""
+    told = len(issues)
+    body = mapping.serve(found.record, issues)
+    if found.stamp is not None and len(issues) == told:
+        services.rendered.put(found.mapping, found.key, found.stamp, body)
+    return body
 
 
 def _id_head(mapping: CompiledMapping) -> str:

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 from zoneinfo import ZoneInfo
 
-from fhir_facade.contracts import Explained, Page, Query, Record
+from fhir_facade.contracts import Explained, Known, Page, Query, Record, Stamp
 from fhir_facade.mapping.translating import Translations
+from fhir_facade.rest.rendered import Rendered
 from fhir_facade.terminology.catalogue import Catalogue
 from fhir_facade.validation_stream import plain_validator
 
@@ -40,8 +41,15 @@ class SearchableStore(Protocol):
         """Return the whole records that have one of the keys, by key."""
         ...
 
-    def find(self, query: Query, search: Searches) -> Page:
-        """Return one page of matches in the total order; Refused when a value or a modifier is wrong."""
+    def stamp(self, kind: str, key: str) -> Stamp | None:
+        """Return the state of a record, or None."""
+        ...
+
+    def find(self, query: Query, search: Searches, known: Known | None = None) -> Page:
+        """Return one page of matches in the total order; Refused when a value or a modifier is wrong.
+
+        What is `known` of a match comes in place of its record.
+        """
         ...
 
     def explain(self, query: Query, search: Searches) -> list[Explained]:
@@ -81,7 +89,8 @@ class Services:
 
     `translations` are the code maps of `mapping_set`; the lane makes both, whenever the mappings change.
     `packages` hold the profiles that /metadata lists. `validator` makes the validator when it is first needed; one
-    request may bring `most_validated` bytes to it. `explain` says whether `_explain` is answered.
+    request may bring `most_validated` bytes to it. `explain` says whether `_explain` is answered. `rendered` are
+    resources of `mapping_set`.
     """
 
     mapping_set: MappingSet
@@ -97,7 +106,13 @@ class Services:
     validator: Callable[[], Validator] = plain_validator
     most_validated: int = MOST_VALIDATED
     explain: bool = True
+    rendered: Rendered = field(default_factory=lambda: Rendered(0))
     bad_row: Callable[[str, str, BaseException], None] = lambda mapping, row, error: None
+
+    @property
+    def known(self) -> Known | None:
+        """How a store is told what is rendered already; None when nothing is kept."""
+        return self.rendered.get if self.rendered.limit else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ from fhir_facade.rest.lineage import lineage
 from fhir_facade.rest.negotiation import JSON, language
 from fhir_facade.rest.query_string import refuse_person_number
 from fhir_facade.rest.read import read
+from fhir_facade.rest.rendered import Rendered
 from fhir_facade.rest.scope import TYPE, TYPE_TAKES
 from fhir_facade.rest.search import search_type
 from fhir_facade.rest.services import Interaction, Request, Services
@@ -168,7 +169,9 @@ class FhirLane:
         """The services with other mappings, and all that is made of them made."""
         now = self.services
         statement = capability_statement(mapping_set, SURFACE, now.base_url, now.version, now.packages)
-        return replace(now, mapping_set=mapping_set, translations=translations(mapping_set), statement=statement)
+        told = translations(mapping_set)
+        rendered = Rendered(now.rendered.limit)  # what other mappings made is theirs
+        return replace(now, mapping_set=mapping_set, translations=told, statement=statement, rendered=rendered)
 
     def services_for(self, scope: Scope) -> Services:
         """The services whose base URL is the one that the client knows; Refused when a proxy tells none."""

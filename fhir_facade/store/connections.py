@@ -55,6 +55,12 @@ class SqliteConnections:
             finally:
                 connection.execute("COMMIT")
 
+    def one_read(self) -> AbstractContextManager[sqlite3.Connection]:
+        """A connection for one statement that reads; it sees one moment by itself."""
+        if self._shared is not None:
+            return self.snapshot()
+        return nullcontext(self._mine.reader or self._reader())
+
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """A connection in a transaction that alone may write; rolled back unless it is committed inside."""

@@ -12,7 +12,7 @@ from sqlalchemy.sql.elements import ClauseElement
 from fhir_facade.contracts import ExplainedParameter, Query
 
 if TYPE_CHECKING:
-    from fhir_facade.store.records import SearchPlan
+    from fhir_facade.store.planning import SearchPlan
 
 
 def parameters_used(

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import BindParameter, ColumnElement, and_, true
 
-from fhir_facade.contracts import Query
+from fhir_facade.contracts import Query, Stamp
 
 Column = ColumnElement[Any]
 Where = ColumnElement[bool]
@@ -22,8 +22,9 @@ class Place(NamedTuple):
     """Where a match stands in the total order."""
 
     order: tuple[Any, ...]
-    source: int
+    source: Any
     key: str
+    stamp: Stamp | None = None
 
 
 @dataclass(frozen=True, slots=True)

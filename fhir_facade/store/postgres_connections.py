@@ -7,7 +7,7 @@ on, since it may hold what stands in a record or in the connection string.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, NoReturn
 
 import psycopg
@@ -101,6 +101,10 @@ class PostgresConnections:
                 connection.execute("COMMIT")
             finally:
                 _rolled_back(connection)
+
+    def one_read(self) -> AbstractContextManager[PostgresConnection]:
+        """A connection for one statement that reads; it sees one moment by itself."""
+        return self.snapshot()
 
     @contextmanager
     def writing(self) -> Iterator[PostgresConnection]:

@@ -17,53 +17,23 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Protocol
 
-from sqlalchemy import BindParameter, ColumnElement, Select, Table, exists, func, select
+from sqlalchemy import ColumnElement, Select, Table, exists, func, select
 
-from fhir_facade.contracts import Clause, Explained, Found, Page, Query, Record, Sort
+from fhir_facade.contracts import Explained, Found, Known, Page, Query, Record, Stamp
 from fhir_facade.mapping.columns import KEY, FieldIndex, SearchColumn
-from fhir_facade.mapping.kinds import Kind, Kinds
+from fhir_facade.mapping.kinds import Kinds
 from fhir_facade.outcome import Issue, Refused
 from fhir_facade.store.connections import MEMORY, SqliteConnections
-from fhir_facade.store.dialects import Connection, Dialect
+from fhir_facade.store.dialects import Connection
 from fhir_facade.store.explaining import parameters_used
-from fhir_facade.store.keyset import Place, put_in_order, ranges, walk_of
+from fhir_facade.store.keyset import Place, put_in_order, walk_of
+from fhir_facade.store.planning import Planner, SearchPlan, SourceRef
 from fhir_facade.store.reading import Reader
 from fhir_facade.store.tables import COUNTERS, LISTS, WRITTEN, Reference, Schema, build_schema
 from fhir_facade.store.writer import Writer
 from fhir_facade.store.writing import Statements
 
 SCAN = 500  # records in memory at a time
-SHAPES = 512  # compiled searches kept
-
-
-class SourceRef(Protocol):
-    """One mapping that takes part in a search, and the kind of record that it renders."""
-
-    @property
-    def mapping(self) -> str: ...
-
-    @property
-    def kind(self) -> Kind: ...
-
-
-class SearchPlan(Protocol):
-    """How a search over FHIR becomes SQL over tables, which are named "kind" and "kind/list"."""
-
-    def sources(self, resource_type: str) -> Sequence[Any]:
-        """The SourceRefs whose union the type is, always in the same order."""
-        ...
-
-    def where(self, source: Any, clauses: Sequence[Clause], tables: Mapping[str, Table]) -> ColumnElement[bool]:
-        """The restriction on the source's rows."""
-        ...
-
-    def order(self, source: Any, sort: Sequence[Sort], tables: Mapping[str, Table]) -> Sequence[ColumnElement[Any]]:
-        """One column for each sort key, never NULL and comparable across sources."""
-        ...
-
-    def rows_of(self, source: Any, code: str) -> tuple[str, ...]:
-        """The rows of the source's mapping (file:line) that a parameter reads."""
-        ...
 
 
 class Connections(Protocol):
@@ -71,6 +41,10 @@ class Connections(Protocol):
 
     def snapshot(self) -> AbstractContextManager[Connection]:
         """A connection on which all reads see the same moment."""
+        ...
+
+    def one_read(self) -> AbstractContextManager[Connection]:
+        """A connection for one statement that reads; it sees one moment by itself."""
         ...
 
     def writing(self) -> AbstractContextManager[Connection]:
@@ -95,12 +69,22 @@ class Store:
         self.read_only = read_only
         self._connections: Any = connections
         self._reader = Reader(schema)
-        self._shapes: dict[Any, tuple[str, list[tuple[int, int | None]]]] = {}
+        self._planner = Planner(schema)
 
     def get(self, kind: str, key: str) -> Record | None:
         """Return the whole record with its lists, or None."""
         with self._connections.snapshot() as connection:
             return self._reader.one(connection, kind, key)
+
+    def stamp(self, kind: str, key: str) -> Stamp | None:
+        """Return the state of a record, or None; see contracts.Stamp."""
+        with self._connections.one_read() as connection:
+            row = connection.execute(self._stamps[kind], (key,)).fetchone()
+        return None if row is None else tuple(row)
+
+    @cached_property
+    def _stamps(self) -> dict[str, str]:
+        return {name: self._planner.stamp(name) for name in self.schema.shapes}
 
     def get_many(self, kind: str, keys: Sequence[str]) -> dict[str, Record]:
         """Return the whole records that have one of the keys, by key."""
@@ -134,21 +118,25 @@ class Store:
         shapes = self.schema.shapes.items()
         return {name: self.schema.text_of(select(func.count()).select_from(shape.table)) for name, shape in shapes}
 
-    def find(self, query: Query, search: SearchPlan) -> Page:
-        """Return one page in the total order (sort keys, source, record key), next to the query's position."""
+    def find(self, query: Query, search: SearchPlan, known: Known | None = None) -> Page:
+        """Return one page in the total order (sort keys, source, record key), next to the query's position.
+
+        What is `known` of a match comes in place of its record.
+        """
         sources: Sequence[SourceRef] = search.sources(query.resource_type)
+        planner, width = self._planner, len(query.sort)
         rows: list[Place] = []
         with self._connections.snapshot() as connection:
             for number, source in enumerate(sources):
                 enough = len(rows) + query.count + 1
-                for narrow in self._selects(query, search, number, source):
-                    for row in connection.execute(*self._compiled(narrow)):
-                        rows.append(Place(tuple(row[:-1]), number, row[-1]))
+                for narrow in planner.page(query, search, number, source):
+                    for row in connection.execute(*planner.statement(narrow)):
+                        rows.append(Place(row[:width], number, row[width], row[width + 1 :]))
                     if len(rows) >= enough:  # what lies farther off is not on the page
                         break
             put_in_order(rows, walk_of(query))
             page = rows[: query.count][:: -1 if query.backward else 1]
-            matches = self._matches(connection, sources, page)
+            matches = self._matches(connection, sources, page, known)
             total = self._total(connection, query, search) if query.total else None
         return Page(matches, len(rows) > query.count, total)
 
@@ -158,8 +146,8 @@ class Store:
         with self._connections.snapshot() as connection:
             for number, source in enumerate(search.sources(query.resource_type)):
                 used, found = parameters_used(query, search, source, self.tables), 0
-                for narrow in self._selects(query, search, number, source):
-                    text, values = self._compiled(narrow)
+                for narrow in self._planner.page(query, search, number, source):
+                    text, values = self._planner.statement(narrow)
                     began = perf_counter()
                     rows = len(connection.execute(text, values).fetchall())
                     took = 1000 * (perf_counter() - began)
@@ -173,54 +161,29 @@ class Store:
     def _total(self, connection: Connection, query: Query, search: SearchPlan) -> int:
         """How many records match; no record is of two sources."""
         found = 0
-        for source in search.sources(query.resource_type):
-            table = self.tables[source.kind.name]
-            counted = select(func.count()).select_from(table).where(search.where(source, query.clauses, self.tables))
-            found += connection.execute(*self._compiled(counted)).fetchone()[0]
+        for number, source in enumerate(search.sources(query.resource_type)):
+            counted = self._planner.statement(self._planner.total(query, search, number, source))
+            found += connection.execute(*counted).fetchone()[0]
         return found
 
-    def _selects(self, query: Query, search: SearchPlan, number: int, source: SourceRef) -> Iterator[Select[Any]]:
-        """The order values and keys of a source's matches on the page, and of one more; the nearest rows first."""
-        key = self.tables[source.kind.name].c[KEY]
-        order = list(search.order(source, query.sort, self.tables)) if query.sort else []
-        where = search.where(source, query.clauses, self.tables)
-        for each in ranges(query.after, walk_of(query), order, number, key):
-            yield (
-                select(*order, key)
-                .where(each.where, where)  # SQLite takes the first bound of several for its index: this is the nearest
-                .order_by(*each.order_by)
-                .limit(query.count + 1)
-                .offset(0)  # said here, or the compiler makes it up: a parameter that _compiled would not know
-            )
-
-    def _compiled(self, statement: Select[Any]) -> tuple[str, list[Any]]:
-        """The text and parameters of a search; compiled once for all searches that differ in values only."""
-        shape = statement._generate_cache_key()
-        if shape is None:
-            return _compile(statement, self.schema.dialect)
-        values: list[Any] = [each.effective_value for each in shape.bindparams]
-        key = (shape.key, tuple(len(value) if isinstance(value, list | tuple) else -1 for value in values))
-        known = self._shapes.get(key)
-        if known is None:
-            known = _compile_shape(statement, shape.bindparams, values, self.schema.dialect)
-            if known is None:
-                return _compile(statement, self.schema.dialect)
-            if len(self._shapes) >= SHAPES:
-                self._shapes.clear()
-            self._shapes[key] = known
-        text, slots = known
-        return text, [values[index] if place is None else values[index][place] for index, place in slots]
-
-    def _matches(self, connection: Connection, sources: Sequence[SourceRef], page: Sequence[Place]) -> list[Found]:
+    def _matches(
+        self, connection: Connection, sources: Sequence[SourceRef], page: Sequence[Place], known: Known | None
+    ) -> list[Found]:
+        made: list[bytes | None] = [None] * len(page)
+        if known is not None:
+            made = [known(sources[place.source].mapping, place.key, place.stamp) for place in page if place.stamp]
         by_kind: dict[str, list[str]] = {}
-        for place in page:
-            by_kind.setdefault(sources[place.source].kind.name, []).append(place.key)
+        for place, ready in zip(page, made, strict=True):
+            if ready is None:
+                by_kind.setdefault(sources[place.source].kind.name, []).append(place.key)
         records = {kind: self._reader.many(connection, kind, keys) for kind, keys in by_kind.items()}
-        return [
-            Found(source.mapping, records[source.kind.name][place.key], (*place.order, place.source, place.key))
-            for place in page
-            for source in (sources[place.source],)
-        ]
+        out = []
+        for place, ready in zip(page, made, strict=True):
+            source = sources[place.source]
+            record = records[source.kind.name][place.key] if ready is None else None
+            position = (*place.order, place.source, place.key)
+            out.append(Found(source.mapping, place.key, record, position, place.stamp, ready))
+        return out
 
     @contextmanager
     def transaction(self) -> Iterator[Writer]:
@@ -301,26 +264,3 @@ def _pointing_nowhere(reference: Reference, target: Table) -> Select[Any]:
     other = target.alias()  # a record may point at one of its own kind
     known = exists(select(other.c[KEY]).where(other.c[KEY] == column))
     return select(column).where(column.is_not(None), ~known)
-
-
-def _compile_shape(
-    statement: Select[Any], bound: Sequence[BindParameter[Any]], values: Sequence[Any], dialect: Dialect
-) -> tuple[str, list[tuple[int, int | None]]] | None:
-    """The text of a search, and which value, or part of one, each placeholder takes; None if unclear."""
-    compiled = statement.compile(dialect=dialect.compiler, compile_kwargs={"render_postcompile": True})
-    places: dict[str, tuple[int, int | None]] = {}
-    for index, each in enumerate(bound):
-        name = compiled.bind_names.get(each)
-        if name is None or each.literal_execute:
-            return None
-        places[name] = (index, None)
-        if each.expanding:
-            places |= {f"{name}_{place + 1}": (index, place) for place in range(len(values[index]))}
-    order: Sequence[str] = getattr(compiled, "positiontup", None) or ()
-    return (str(compiled), [places[name] for name in order]) if set(order) <= places.keys() else None
-
-
-def _compile(statement: Select[Any], dialect: Dialect) -> tuple[str, list[Any]]:
-    compiled = statement.compile(dialect=dialect.compiler, compile_kwargs={"render_postcompile": True})
-    order: Sequence[str] = getattr(compiled, "positiontup", None) or ()
-    return str(compiled), [compiled.params[name] for name in order]

@@ -13,34 +13,29 @@ import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import cmp_to_key
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
-import orjson
 import pytest
 from hypothesis import settings
 
-from fhir_facade.contracts import Clause, Query, Record, Sort
-from fhir_facade.mapping.kinds import Kind
+from fhir_facade.contracts import Clause, Query, Sort
 from fhir_facade.mapping.mapping_set import MappingSet
-from fhir_facade.outcome import Refused
 from fhir_facade.rest.paging import PageTokens
 from fhir_facade.rest.services import Services
 from fhir_facade.rest.surface import FhirLane
 from fhir_facade.store.records import SqliteStore
 from fhir_facade.store.synthetic import load_into
+from tests.house import BASE, BEGAN, House, driven
 
 EXAMPLES = settings.default.max_examples if settings.default else 100
 WALKS = int(os.environ.get("WALKS", "0")) or {20: 12, 2000: 500}.get(EXAMPLES, 40)
 SEED = int(os.environ.get("SEED", "0")) or random.SystemRandom().randrange(2**32)
 PATIENTS = 40
-BASE = "http://facade.test/fhir"
-BEGAN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 TAMPERED = 1000
 WRITES = 40  # in one walk
 
@@ -52,104 +47,6 @@ def original(mapping_set: MappingSet, tmp_path_factory: pytest.TempPathFactory) 
     load_into(store, mapping_set.kinds, PATIENTS, 11, BEGAN.isoformat())
     store.close()
     return path
-
-
-@dataclass
-class House:
-    """A lane over a store of its own, a clock that stands still until it is moved, and what has been written."""
-
-    mapping_set: MappingSet
-    store: SqliteStore
-    lane: FhirLane
-    draw: random.Random
-    now: datetime = BEGAN
-    touched: set[tuple[str, str]] = field(default_factory=set)
-    removed: list[tuple[Kind, Record]] = field(default_factory=list)
-
-    def get(self, url: str) -> tuple[int, dict[str, Any]]:
-        return driven(self.lane, url.removeprefix(BASE.removesuffix("/fhir")))
-
-    def truth(self, query: Query) -> dict[str, tuple[Any, ...]]:
-        """All matches in order: id → (position, version)."""
-        whole = replace(query, count=100_000, after=(), backward=False)
-        out: dict[str, tuple[Any, ...]] = {}
-        for match in self.store.find(whole, self.mapping_set.search).matches:
-            mapping = self.mapping_set.mappings[match.mapping]
-            key = match.record["$key"]
-            known = (mapping.kind.name, key)
-            version = -1 if known in self.touched else match.record[mapping.kind.version]
-            out[f"{mapping.id_prefix}-{key}" if mapping.id_prefix else key] = (match.position, version)
-        return out
-
-    def write(self, kinds: list[Kind]) -> None:
-        """Add, remove or change one record of the kinds, and note which."""
-        kind = self.draw.choice(kinds)
-        self.now += timedelta(seconds=1)
-        stamp = self.now.isoformat()
-        others = list(self.store.scan(kind.name))
-        if not others:
-            return
-        record, other = self.draw.choice(others), self.draw.choice(others)
-        act = self.draw.choice(["add", "add", "remove", "change", "change"])
-        if act == "add" and self.removed and self.draw.random() < 0.5:
-            kind, record = self.removed.pop(self.draw.randrange(len(self.removed)))
-        elif act == "add":
-            record = self.another(kind, record)
-        elif act == "change":
-            plain = [each for each in changeable(kind) if record.get(each) != other.get(each)]
-            if not plain:
-                return
-            name = self.draw.choice(plain)
-            record = {**record, name: other.get(name)}
-        self.touched.add((kind.name, record["$key"]))
-        with self.store.transaction() as writer:
-            if act == "remove":
-                try:
-                    writer.delete(kind, record["$key"], now=stamp)
-                except Refused:  # others point at it
-                    return
-                self.removed.append((kind, record))
-            else:
-                records = {child.name for child in kind.children.values() if child.records}
-                entries = {name: value for name, value in record.items() if name not in records}
-                try:
-                    writer.merge(kind, [self.mapping_set.kinds.complete(kind, entries)], stamp)
-                except Refused:
-                    return
-
-    def another(self, kind: Kind, record: Record) -> Record:
-        """The record under another key."""
-        free = [name for name in kind.key if all(name not in link.fields for link in kind.links.values())]
-        if not free:
-            return record
-        name, number = self.draw.choice(free), self.draw.randrange(10**6)
-        fresh: Any = number if kind.fields[name].type == "integer" else f"{number}"
-        bare = {each: value for each, value in record.items() if not each.startswith("$")}
-        return self.mapping_set.kinds.complete(kind, {**bare, name: fresh})
-
-
-def changeable(kind: Kind) -> list[str]:
-    """Fields that neither name a record nor point at one."""
-    fixed = {*kind.key, kind.version, kind.changed, *(name for link in kind.links.values() for name in link.fields)}
-    return [name for name in kind.fields if name not in fixed]
-
-
-def driven(lane: FhirLane, path: str) -> tuple[int, dict[str, Any]]:
-    """One GET, without a socket or an event loop."""
-    parts = urlsplit(path)
-    sent: list[Any] = []
-
-    async def receive() -> Any:
-        return {"type": "http.request", "body": b""}
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    scope = {"type": "http", "method": "GET", "path": parts.path, "query_string": parts.query.encode(), "headers": []}
-    call: Any = lane(scope, receive, send)
-    with suppress(StopIteration):
-        call.send(None)
-    return sent[0]["status"], orjson.loads(sent[1]["body"])
 
 
 @contextmanager

@@ -302,9 +302,10 @@ def test_nothing_of_another_person_is_told(lane: FhirLane, mapping_set: MappingS
     persons = Persons(compartments(mapping_set.search)["Patient"], frozenset({("pasient-patient", one)}))
     stays = {each["$pasient"]: each for each in store.scan("opphold")}
     for key, seen in ((one, True), (other, False)):
-        person = Found("pasient-patient", store.get("pasient", key), ())
+        person = Found("pasient-patient", key, store.get("pasient", key))
         assert persons.may_see("Patient", person) is seen
         if key in stays:
-            assert persons.may_see("Encounter", Found("opphold-encounter", stays[key], ())) is seen
-    unit = Found("enhet-organization", next(store.scan("enhet")), ())
+            assert persons.may_see("Encounter", Found("opphold-encounter", key, stays[key])) is seen
+    first = next(store.scan("enhet"))
+    unit = Found("enhet-organization", first["$key"], first)
     assert persons.may_see("Organization", unit)

@@ -11,7 +11,7 @@ import pytest
 from fhir_facade.contracts import Query
 from fhir_facade.mapping.mapping_set import MappingSet
 from fhir_facade.rest.parameters import parse
-from fhir_facade.store.records import SqliteStore, _compile
+from fhir_facade.store.records import SqliteStore
 
 WHOLE = re.compile(r"SCAN (\w+?)(?:_\d+)?(?: |$)").match
 """A step of a plan that reads all of a table; the number is of its alias."""
@@ -27,8 +27,8 @@ def plans(mapping_set: MappingSet, database: Path, query: str) -> list[list[str]
     connection = sqlite3.connect(database)
     out = []
     for number, source in enumerate(search.sources(resource_type)):
-        for statement in store._selects(Query(resource_type, tuple(asked.clauses)), search, number, source):
-            text, values = _compile(statement, store.schema.dialect)
+        for statement in store._planner.page(Query(resource_type, tuple(asked.clauses)), search, number, source):
+            text, values = store._planner.statement(statement)
             if "WHERE 0 = 1 ORDER BY" not in " ".join(text.split()):
                 out.append([row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", values)])
     store.close()

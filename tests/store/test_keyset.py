@@ -30,6 +30,7 @@ class Plan:
     """Two kinds sorted by rank and word; some sources have the same value for all their rows."""
 
     found_in: tuple[Source, ...]
+    lasts = False
 
     def sources(self, resource_type: str) -> tuple[Source, ...]:
         return self.found_in

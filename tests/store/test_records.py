@@ -41,6 +41,7 @@ class Plan:
     """Searches the sources for words (any of the values); sorts by rank and word."""
 
     found_in: tuple[Source, ...]
+    lasts = False
 
     def sources(self, resource_type: str) -> tuple[Source, ...]:
         return self.found_in
@@ -438,6 +439,6 @@ def test_searches_that_differ_in_values_only_are_compiled_once(store: Store) -> 
     sort = (Sort("rank"),)
     found = [store.find(Query("X", (Clause("word", (word,)),), sort), plan) for word in ("b", "a", "c", "a")]
     assert [len(page.matches) for page in found] == [0, 3, 0, 3]
-    assert len(store._shapes) == 1
+    assert len(store._planner._shapes) == 1
     assert len(store.find(Query("X", (Clause("word", ("b", "a")),), sort), plan).matches) == 3
-    assert len(store._shapes) == 2
+    assert len(store._planner._shapes) == 2
