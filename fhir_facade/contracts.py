@@ -48,6 +48,7 @@ class Hop:
 class Clause:
     """One restriction on a search: a parameter with its modifier and the values that any may match.
 
+    A value is as R4 writes it between commas: a backslash before `|`, `$`, `,` or itself takes its meaning away.
     `path` leads from the type that is searched to the one that has the parameter.
     """
 

@@ -70,13 +70,21 @@ class Element:
     modifier: bool = False
 
 
+class Composite(NamedTuple):
+    """What a composite parameter looks at in one object: its path ("" is the resource), each part's type and paths."""
+
+    path: str
+    parts: tuple[tuple[str, tuple[str, ...]], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class SearchParameter:
     """One search parameter of one type.
 
     `expression` holds the branches for that type, `paths` the same as element paths below the type with
     concrete choice names, or () when paths cannot say it. `filters` are (list path, child, value) that an
-    item of the list must have: ("telecom", "system", "phone").
+    item of the list must have: ("telecom", "system", "phone"). `composites` are the objects whose parts a composite
+    parameter judges together.
     """
 
     code: str
@@ -86,6 +94,7 @@ class SearchParameter:
     url: str
     paths: tuple[str, ...] = ()
     filters: tuple[tuple[str, str, str], ...] = ()
+    composites: tuple[Composite, ...] = ()
 
 
 class _Node(NamedTuple):
@@ -256,9 +265,12 @@ def _element(path: str, row: list[Any], types: list[str], summary: bool, modifie
 
 
 def _search_parameter(row: list[Any]) -> SearchParameter:
-    code, kind, expression, targets, url, paths, filters = row
+    code, kind, expression, targets, url, paths, filters, *more = row
     kept = tuple((item, child, value) for item, child, value in filters)
-    return SearchParameter(code, kind, expression, tuple(targets), url, tuple(paths), kept)
+    composites = [
+        Composite(path, tuple((each, tuple(names)) for each, names in parts)) for path, parts in (more or [()])[0]
+    ]
+    return SearchParameter(code, kind, expression, tuple(targets), url, tuple(paths), kept, tuple(composites))
 
 
 def _said_of_type(type_name: str) -> dict[str, str]:

@@ -247,6 +247,20 @@ def test_every_search_path_is_an_element() -> None:
                 assert R4.element(f"{name}.{path}") is not None, (name, each)
 
 
+def test_every_part_of_a_composite_is_an_element() -> None:
+    known = {"token", "quantity", "date", "string", "number", "uri", "reference"}
+    found = [(name, each) for name in R4.resource_types for each in R4.search_parameters(name) if each.composites]
+    assert len(found) == 70
+    for name, each in found:
+        for path, parts in each.composites:
+            assert len(parts) in (2, 3)  # a chromosome and the two ends of a window
+            assert not path or R4.element(f"{name}.{path}") is not None
+            for kind, names in parts:
+                assert kind in known
+                assert all(R4.element(f"{name}.{every}") is not None for every in names), (name, each)
+                assert all(every.startswith(path) for every in names)
+
+
 def test_answers_cannot_be_changed() -> None:
     status = R4.element("Encounter.status")
     assert status is not None

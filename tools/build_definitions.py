@@ -13,7 +13,8 @@ The table (UTF-8 JSON, gzip):
                   (0 or 1), types, targets, content reference, [strength, value set]]
       summary     paths below the type of the elements that a summary shows (isSummary)
       modifiers   paths below the type of the elements that change what others mean (isModifier)
-      search      rows sorted by code: [code, type, expression, targets, url, paths, filters]
+      search      rows sorted by code: [code, type, expression, targets, url, paths, filters, components?]
+      components  of a composite: [path of the object, [[type, paths], ...]] for each branch; [] when one has no paths
     value_sets    url → [[system, [code, ...]], ...] for required bindings, and small other ones of EPJ types
     not_expanded  urls of bound value sets whose codes the package does not hold
     displays      system → {code: display} for the expanded codes of systems that the package holds whole
@@ -224,11 +225,13 @@ class Reducer:
             found.filters.append((found.names[0], condition[1], condition[2]))
             return True
         if cast := re.fullmatch(r"(?:as|ofType)\((\w+)\)", step):
+            types, wanted = self.cell(found.path, 3) or (), cast[1]
+            if wanted not in types:  # R4 has value.as(DateTime) once
+                wanted = wanted[0].lower() + wanted[1:]
             if found.cast is None and found.path.endswith("[x]"):
-                found.cast = cast[1]
-                found.names = [concrete_name(found.names[0], cast[1])]
-                return cast[1] in self.cell(found.path, 3)
-            return cast[1] in (self.cell(found.path, 3) or ())
+                found.cast = wanted
+                found.names = [concrete_name(found.names[0], wanted)]
+            return wanted in types
         below = self.below(found.cast or found.path, step) if re.fullmatch(r"\w+", step) else None
         if below is None or (found.path.endswith("[x]") and found.cast is None):
             return False
@@ -277,7 +280,25 @@ def split_steps(branch: str) -> list[str]:
     return split_outside(text, ".")
 
 
-def search_row(parameter: Json, base: str, reducer: Reducer) -> list[Any]:
+def component_rows(parameter: Json, branches: Iterable[str], base: str, reducer: Reducer, kinds: Json) -> list[Any]:
+    """Return what the parts of a composite look at, by object: parts of one object are judged together."""
+    rows = []
+    for branch in branches:
+        whole = reducer.reduce(base, "composite", branch)
+        parts = []
+        for each in parameter["component"]:
+            kind = kinds[each["definition"]]
+            steps = [f"{branch}.{step}" for step in split_outside(each["expression"], "|")]
+            reduced = [reducer.reduce(base, kind, step) for step in steps]
+            known = [found for found in reduced if found is not None]
+            parts.append([kind, [name for found in known for name in found.names] if len(known) == len(steps) else []])
+        if whole is None or whole.filters or not all(paths for _, paths in parts):
+            return []
+        rows.append([whole.names[0], parts])
+    return rows
+
+
+def search_row(parameter: Json, base: str, reducer: Reducer, kinds: Json) -> list[Any]:
     """Return one row of the search table: the branches of the expression that start at `base`.
 
     Targets are those that the parameter declares, kept to `resolve() is X` where a branch says so, else to
@@ -296,6 +317,7 @@ def search_row(parameter: Json, base: str, reducer: Reducer) -> list[Any]:
     if len(known) == len(reduced) and all(possible):
         may = {name for names in possible for name in names}
         declared = [name for name in declared if name in may] or declared
+    composite = parameter["type"] == "composite"
     return [
         parameter["code"],
         parameter["type"],
@@ -304,17 +326,20 @@ def search_row(parameter: Json, base: str, reducer: Reducer) -> list[Any]:
         parameter["url"],
         list(dict.fromkeys(paths)),
         filters,
+        *([component_rows(parameter, own, base, reducer, kinds)] if composite else []),
     ]
 
 
 def add_search(types: dict[str, Json], parameters: Iterable[Json]) -> None:
     """Give each type its `search` rows; those without a base and the examples are left out."""
     reducer = Reducer(types)
+    parameters = list(parameters)
+    kinds = {parameter["url"]: parameter["type"] for parameter in parameters}
     for parameter in parameters:
         if parameter["id"].startswith("example"):
             continue
         for base in parameter.get("base", ()):
-            types[base].setdefault("search", []).append(search_row(parameter, base, reducer))
+            types[base].setdefault("search", []).append(search_row(parameter, base, reducer, kinds))
     for row in types.values():
         if "search" in row:
             row["search"].sort()

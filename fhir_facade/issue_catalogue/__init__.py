@@ -6,6 +6,7 @@ from fhir_facade.issue_catalogue import (
     http,
     including,
     loading,
+    search_codes,
     storing,
     terminology,
     terminology_import,
@@ -20,6 +21,7 @@ ROWS: Rows = {
     for rows in (
         http,
         including,
+        search_codes,
         writing,
         loading,
         storing,

@@ -42,6 +42,7 @@ class SearchColumn:
     `reads` are the fields that it is computed from and how each is read: what was written by other fields is stale.
     There is an index over it where it is `indexed`, and one over it with each of `empties` in the place of NULL, which
     the order of results asks for. Where it is not `stored`, it is a field's own column, which needs an index only.
+    `suffix` stands behind the text that is folded; `least` is the smallest whole number that FHIR can hold there.
     """
 
     kind: str
@@ -53,6 +54,8 @@ class SearchColumn:
     empties: tuple[int | str, ...] = ()
     indexed: bool = True
     stored: bool = True
+    suffix: str = ""
+    least: int = -(2**31)
 
 
 def index_only(kind: str, child: str, field: str, *empties: str) -> SearchColumn:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import calendar
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -22,9 +22,15 @@ EXAMPLES: Mapping[str, str] = {
     "token": "urn:oid:2.16.578.1.12.4.1.1.8406|3",
     "reference": "Patient/983974880.P000001",
     "string": "nord",
+    "number": "100",
+    "quantity": "5.4|http://unitsofmeasure.org|mg",
+    "composite": "code$value",
     "boolean": "true",
+    "identifier": "http://terminology.hl7.org/CodeSystem/v2-0203|MR|12345",
     "uri": "http://hl7.no/fhir/StructureDefinition/no-basis-Patient",
 }
+GUARDED = ",|$\\"
+"""What a backslash guards (https://hl7.org/fhir/R4/search.html#escaping)."""
 KEPT = {"æ", "ø", "å"}  # letters of their own in Norwegian, not accented a and o
 
 
@@ -38,6 +44,30 @@ class Range(NamedTuple):
 def invalid(parameter: str, kind: str, reason: str) -> Refused:
     facts = {"name": parameter, "type": kind, "reason": reason, "example": EXAMPLES.get(kind, "")}
     return Refused(Issue("search-value-invalid", parameter, facts))
+
+
+def guarded_split(text: str, mark: str) -> Iterator[str]:
+    """Split at a mark that no backslash guards; the parts keep their backslashes, see `plain`."""
+    start, at = 0, 0
+    while at < len(text):
+        if text[at] == "\\":
+            at += 1  # whatever follows is no mark
+        elif text[at] == mark:
+            yield text[start:at]
+            start = at + 1
+        at += 1
+    yield text[start:]
+
+
+def plain(text: str) -> str:
+    """Text without the backslashes that guard; one before any other letter is itself."""
+    if "\\" not in text:
+        return text
+    out, letters = [], iter(text)
+    for letter in letters:
+        following = next(letters, "") if letter == "\\" else ""
+        out.append(following if following and following in GUARDED else letter + following)
+    return "".join(out)
 
 
 def date_value(parameter: str, text: str) -> tuple[str, Range]:
@@ -108,14 +138,30 @@ class Token(NamedTuple):
 
 
 def token_value(parameter: str, text: str) -> Token:
-    system, bar, code = text.rpartition("|")
-    if not bar:
-        if not code:
+    """`system|code` with its guards still in, so that a code may have a bar of its own: `a\\|b`."""
+    system, *rest = map(plain, guarded_split(text, "|"))
+    if not rest:
+        if not system:
             raise invalid(parameter, "token", "it is empty")
-        return Token(None, code)
-    if "|" in system or not (system or code):
-        raise invalid(parameter, "token", "write code, system|code, |code or system|")
-    return Token(system, code or None)
+        return Token(None, system)
+    if len(rest) > 1 or not (system or rest[0]):
+        raise invalid(parameter, "token", "write code, system|code, |code or system|; a bar inside a code as \\|")
+    return Token(system, rest[0] or None)
+
+
+class Typed(NamedTuple):
+    """`system|code|value`: an identifier of a type."""
+
+    token: Token
+    value: str
+
+
+def typed_value(parameter: str, text: str) -> Typed:
+    """The value of :of-type; all three parts are needed."""
+    parts = list(map(plain, guarded_split(text, "|")))
+    if len(parts) != 3 or not all(parts):
+        raise invalid(parameter, "identifier", "write system|code|value, system and code of the identifier's type")
+    return Typed(Token(parts[0], parts[1]), parts[2])
 
 
 def missing_value(parameter: str, values: Sequence[str]) -> bool:

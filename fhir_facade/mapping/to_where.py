@@ -8,68 +8,35 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    FromClause,
-    Table,
-    and_,
-    exists,
-    false,
-    func,
-    literal,
-    not_,
-    or_,
-    select,
-)
+from sqlalchemy import ColumnElement, FromClause, Table, and_, exists, false, func, literal, not_, or_, select
 
 from fhir_facade.contracts import Clause, Sort
 from fhir_facade.definitions import SearchParameter
 from fhir_facade.mapping.chained import Place, hop, seeks
-from fhir_facade.mapping.columns import (
-    HIGHEST,
-    KEY,
-    LOWEST,
-    PARENT,
-    FieldIndex,
-    SearchColumn,
-    column_name,
-    joined,
-    link_column,
-)
+from fhir_facade.mapping.columns import HIGHEST, KEY, PARENT, FieldIndex, SearchColumn, column_name, joined, link_column
 from fhir_facade.mapping.findings import nearest
-from fhir_facade.mapping.ir import (
-    Coded,
-    Constant,
-    Each,
-    Logical,
-    MappingRules,
-    fields_of,
-)
+from fhir_facade.mapping.ir import Coded, Copy, Each, MappingRules, fields_of
 from fhir_facade.mapping.kinds import Kind, Kinds
-from fhir_facade.mapping.search_columns import columns_of, example, folded_name, high_name, low_name
-from fhir_facade.mapping.search_hits import Flat, Hit, conditions, flat_rules, hits, parameters_of
+from fhir_facade.mapping.search_build import builder
+from fhir_facade.mapping.search_columns import columns_of, example_of
+from fhir_facade.mapping.search_composites import any_row, composite_hits, split_parts, together
+from fhir_facade.mapping.search_dates import bounds, compare
+from fhir_facade.mapping.search_hits import Flat, Hit, conditions, flat_rules, hits, parameters_of, text_hits
 from fhir_facade.mapping.search_links import ReferenceGraph, all_of, any_of, guard, related
+from fhir_facade.mapping.search_modifiers import UNTRUE, modifiers_of
 from fhir_facade.mapping.search_order import or_empty, order_column, order_columns, order_of, periods
 from fhir_facade.mapping.search_presence import writes
 from fhir_facade.mapping.search_references import reference_build
-from fhir_facade.mapping.search_tokens import token_where
-from fhir_facade.mapping.search_values import (
-    Range,
-    date_value,
-    folded,
-    missing_value,
-    token_value,
-)
+from fhir_facade.mapping.search_values import Range, date_value, missing_value, plain
 from fhir_facade.mapping.vocabulary import Vocabulary
 from fhir_facade.outcome import Issue, Refused
+from fhir_facade.terminology.catalogue import Catalogue
 
 Tables = Mapping[str, Table]
 Where = ColumnElement[bool]
-MODIFIERS: Mapping[str, tuple[str, ...]] = {"string": ("exact", "contains", "missing"), "token": ("not", "missing")}
-"""What a type of parameter takes beside its plain form; those that are not named take :missing only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +72,7 @@ class SearchPlan:
     def __init__(
         self, sources: Mapping[str, Sequence[tuple[MappingRules, Kind]]], kinds: Kinds, words: Vocabulary
     ) -> None:
-        self.kinds, self.words = kinds, words
+        self.kinds, self.words, self.catalogue = kinds, words, Catalogue()
         self._sources = {
             name: tuple(Source(rules.name, kind, rules) for rules, kind in found) for name, found in sources.items()
         }
@@ -140,7 +107,7 @@ class SearchPlan:
         if code == "_id":
             return True
         if parameter.type in ("date", "string"):
-            return all(not hit.each for found in by_source for hit in found)
+            return all(isinstance(hit.rule, Copy) and not hit.each for found in by_source for hit in found)
         plain = all(
             len(found) <= 1
             and all(isinstance(hit.rule, Coded) and hit.rule.code_map is None and not hit.each for hit in found)
@@ -149,11 +116,15 @@ class SearchPlan:
         return parameter.type == "token" and plain
 
     def _described(self, resource_type: str, found: SearchParameter) -> Parameter:
-        rules = [hit.rule for source in self.sources(resource_type) for hit in self._hits_of(source, found)]
-        modifiers = MODIFIERS.get(found.type, ("missing",))
-        if found.type == "reference" and any(isinstance(rule, Logical) for rule in rules):
-            modifiers = ("identifier", *modifiers)
-        return Parameter(found.code, found.type, found.targets, modifiers, found.url, example(found.type, rules))
+        every = [hit for source in self.sources(resource_type) for hit in self._hits_of(source, found)]
+        worded = [hit for source in self.sources(resource_type) for hit in self._texts_of(source, found)]
+        modifiers = modifiers_of(found.type, every, worded, self.catalogue)
+        shown = example_of(found.type, every)
+        return Parameter(found.code, found.type, found.targets, modifiers, found.url, shown)
+
+    def use(self, catalogue: Catalogue) -> None:
+        """Take the code systems of a deployment into use: they say which modifiers a parameter takes."""
+        self.catalogue, self._parameters = catalogue, {}
 
     @cached_property
     def graph(self) -> ReferenceGraph:
@@ -167,8 +138,13 @@ class SearchPlan:
     def _hits_of(self, source: Source, parameter: SearchParameter) -> list[Hit]:
         key = (source.rules.resource_type, source.mapping, parameter.code)
         if key not in self._hits:
-            self._hits[key] = hits(source.rules.resource_type, parameter, source.flat)
+            found = composite_hits if parameter.type == "composite" else hits
+            self._hits[key] = found(source.rules.resource_type, parameter, source.flat)
         return self._hits[key]
+
+    def _texts_of(self, source: Source, parameter: SearchParameter) -> list[Hit]:
+        """The rows behind :text that write no code."""
+        return text_hits(source.rules.resource_type, parameter, source.flat)
 
     def rows_of(self, source: Source, code: str) -> tuple[str, ...]:
         """The rows of a mapping (file:line) that a parameter reads."""
@@ -196,6 +172,9 @@ class SearchPlan:
                 for parameter in parameters_of(resource_type).values():
                     for hit in self._hits_of(source, parameter):
                         for column in columns_of(source.kind, self.kinds, parameter.type, hit):
+                            add(column)
+                    for hit in self._texts_of(source, parameter):
+                        for column in columns_of(source.kind, self.kinds, "string", hit):
                             add(column)
                 for code in self.sortable(resource_type):
                     parameter = parameters_of(resource_type)[code]
@@ -239,30 +218,55 @@ class SearchPlan:
         resource_type = source.rules.resource_type
         parameter = self.parameter(resource_type, clause)
         found = self.hits(source, clause.parameter)
+        if clause.modifier == "text":
+            found = found + self._texts_of(source, parameters_of(resource_type)[clause.parameter])
         if clause.modifier == "missing":
-            present = or_(false(), *(self.placed(source, hit, writes, place) for hit in found))
+            present = any_of(self._present(source, hit, place) for hit in found)
             return _untrue(present) if missing_value(parameter.code, clause.values) else present
-        any_value = [self._value(source, parameter, clause.modifier, text, found, place) for text in clause.values]
-        whole = any_of(any_value)
-        return _untrue(whole) if clause.modifier == "not" else whole
+        if parameter.type == "reference" and clause.modifier != "identifier":
+            builds = [reference_build(self, resource_type, parameter, plain(text), place) for text in clause.values]
+            return any_of(self.placed(source, hit, build, place) for build in builds for hit in found)
+        asked = partial(self._value, source, parameter.code, parameter.type, clause.modifier, found, place)
+        whole = any_of(map(asked, clause.values))
+        return _untrue(whole) if clause.modifier in UNTRUE else whole
+
+    def _present(self, source: Source, hit: Hit, place: Place) -> Where:
+        """Where a hit has something to find; of a composite, all parts."""
+        if not hit.parts:
+            return self.placed(source, hit, writes, place)
+        if hit.each is not None:
+            within = [lambda kind, found, table: any_row(found, writes, table)] * len(hit.parts)
+            return self.placed(source, hit, lambda hit, table: together(hit, within, table), place)
+        return all_of(any_of(self._present(source, each, place) for each in found) for _, found in hit.parts)
 
     def _value(
-        self, source: Source, parameter: Parameter, modifier: str, text: str, found: list[Hit], place: Place
+        self, source: Source, code: str, kind: str, modifier: str, found: Sequence[Hit], place: Place, text: str
     ) -> Where:
-        if parameter.type == "date":
-            prefix, span = date_value(parameter.code, text)
+        """One value of a parameter (or part of one) of a type."""
+        if kind == "date":
+            prefix, span = date_value(code, text)
             return self._dates(source, prefix, span, found, place)
-        build: Any
-        if parameter.type == "token" or modifier == "identifier":
-            token = token_value(parameter.code, text)
-            build = lambda hit, table: token_where(hit, token, table)  # noqa: E731
-        elif parameter.type == "reference":
-            build = reference_build(self, source.rules.resource_type, parameter, text, place)
-        elif parameter.type == "uri":
-            build = lambda hit, table: _uri(hit.rule, text)  # noqa: E731
-        else:
-            build = lambda hit, table: _string(hit.rule, modifier, text, table)  # noqa: E731
+        if kind == "composite":
+            return any_of(self._composite(source, code, hit, place, text) for hit in found)
+        build = builder(code, kind, modifier, text, self.words, self.catalogue)
         return any_of(self.placed(source, hit, build, place) for hit in found)
+
+    def _composite(self, source: Source, code: str, hit: Hit, place: Place, text: str) -> Where:
+        """All parts of a value in one list item; in the record itself each where it stands."""
+        parts = split_parts(code, text, len(hit.parts))
+        if hit.each is None:
+            pairs = zip(parts, hit.parts, strict=True)
+            return all_of(self._value(source, code, kind, "", each, place, part) for part, (kind, each) in pairs)
+        within = [partial(self._within, code, part) for part in parts]
+        return self.placed(source, hit, lambda hit, table: together(hit, within, table), place)
+
+    def _within(self, code: str, text: str, kind: str, found: Sequence[Hit], table: FromClause) -> Where:
+        """A value of a part over rows of one object."""
+        if kind == "date":
+            prefix, span = date_value(code, text)
+            spans = [bounds(group, table) for group in periods(found)]
+            return any_of(and_(present, compare(prefix, span, low, high)) for low, high, present in spans)
+        return any_row(found, builder(code, kind, "", text, self.words, self.catalogue), table)
 
     def placed(self, source: Source, hit: Hit, build: Any, place: Place) -> Where:
         """The expression of one hit where it stands: in the record itself, or in one of its list items."""
@@ -301,17 +305,17 @@ class SearchPlan:
         """The rows whose date or period, of a parameter, meets a span."""
         return self._dates(source, "ap", span, self.hits(source, code), Place(tables, tables[source.kind.name]))
 
-    def _dates(self, source: Source, prefix: str, span: Range, found: list[Hit], place: Place) -> Where:
+    def _dates(self, source: Source, prefix: str, span: Range, found: Sequence[Hit], place: Place) -> Where:
         """Start and end of one period are judged together; anything else by itself."""
         out = []
         for group in periods(found):
 
             def build(hit: Hit, table: FromClause, group: list[Hit] = group) -> Where:
-                low, high, present = _bounds(group, table)
+                low, high, present = bounds(group, table)
                 same = (
                     [low <= span.high] if prefix == "eq" and not group[0].part else []
                 )  # two bounds: an index is used
-                return and_(present, _compare(prefix, span, low, high), *same)
+                return and_(present, compare(prefix, span, low, high), *same)
 
             out.append(self.placed(source, group[0], build, place))
         return or_(false(), *out)
@@ -345,55 +349,3 @@ def _completes(hit: Hit, table: FromClause) -> list[Where]:
         table.c[KEY if name == "$key" else column_name(name)] for rule in hit.beside for name in fields_of(rule)[:1]
     ]
     return [or_(*(column.is_not(None) for column in columns))]
-
-
-def _uri(rule: Any, text: str) -> Where:
-    """A constant URI, a profile that the mapping declares; all of it counts, a version too."""
-    return literal(isinstance(rule, Constant) and rule.value == text)
-
-
-def _string(rule: Any, modifier: str, text: str, table: FromClause) -> Where:
-    if modifier == "exact":
-        return or_(*(table.c[column_name(name)] == text for name in rule.fields))
-    column, sought = table.c[folded_name(rule)], folded(text)
-    if modifier == "contains":
-        return column.contains(sought, autoescape=True)
-    return and_(column >= sought, column < sought + "\U0010ffff")
-
-
-def _compare(prefix: str, span: Range, low: ColumnElement[int], high: ColumnElement[int]) -> Where:
-    """How a search range meets a value range (https://hl7.org/fhir/R4/search.html#prefix)."""
-    inside = and_(low >= span.low, low <= span.high, high <= span.high)  # the second lets an index end there
-    match prefix:
-        case "eq":
-            return inside
-        case "ne":
-            return not_(inside)
-        case "gt":
-            return high > span.high
-        case "lt":
-            return low < span.low
-        case "ge":
-            return or_(high > span.high, inside)
-        case "le":
-            return or_(low < span.low, inside)
-        case "sa":
-            return low >= span.high
-        case "eb":
-            return high <= span.low
-        case _:  # ap: the two ranges overlap
-            return and_(low < span.high, high > span.low)
-
-
-def _bounds(group: list[Hit], table: FromClause) -> tuple[Any, Any, Any]:
-    """(low, high, there is something) of a date or a period; an open end is far away."""
-    if not group[0].part:
-        rule = group[0].rule
-        start = table.c[low_name(rule)]
-        return start, table.c[high_name(rule)], start.is_not(None)
-    by_part = {hit.part: hit.rule for hit in group}
-    low = or_empty(table.c[low_name(by_part["start"])], LOWEST) if "start" in by_part else literal(LOWEST)
-    high = or_empty(table.c[high_name(by_part["end"])], HIGHEST) if "end" in by_part else literal(HIGHEST)
-    named = {"start": low_name, "end": high_name}
-    present = or_(*(table.c[named[part](rule)].is_not(None) for part, rule in by_part.items()))
-    return low, high, present

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from fhir_facade.contracts import Clause, Sort
 from fhir_facade.mapping.chained import WIDEST, width
 from fhir_facade.mapping.findings import nearest
+from fhir_facade.mapping.search_values import guarded_split, plain
 from fhir_facade.outcome import Issue, Refused
 from fhir_facade.rest.chain_names import ignored, read_name
 from fhir_facade.rest.includes import NAMES as INCLUDES
@@ -35,7 +36,6 @@ COUNT_LIMIT = 1000
 CLAUSE_LIMIT = 50
 VALUE_LIMIT = 500
 TOTALS = ("none", "estimate", "accurate")
-ESCAPED = ",|$\\"
 RESULT_PARAMETERS: Mapping[str, tuple[str, str, str]] = {  # name → type, example, meaning
     "_count": (
         "integer",
@@ -182,11 +182,9 @@ def _clause(asked: Asked, search: SearchPlan, resource_type: str, name: str, val
         return
     parameter, modifier = named.parameter, named.modifier
     code = parameter.code
-    values = tuple(values_of(value))
+    values = tuple(guarded_split(value, ","))
     if not all(values):
         raise Refused(bad_value(code, parameter.type, "a value is empty", f"{code}={parameter.example}"))
-    if parameter.type == "token" and "\\|" in value:
-        raise Refused(bad_value(code, "token", "no code here has a '|'", f"{code}={parameter.example}"))
     if parameter.type == "reference":
         values = tuple(each.removeprefix(asked.base + "/") for each in values)
         if modifier in parameter.targets:  # subject:Patient=1 says the same as subject=Patient/1
@@ -200,19 +198,8 @@ def _clause(asked: Asked, search: SearchPlan, resource_type: str, name: str, val
 
 
 def values_of(text: str) -> Iterator[str]:
-    """Split at commas that no backslash guards, and take the guards away (R4 search, escaping)."""
-    value = ""
-    characters = iter(text)
-    for character in characters:
-        if character == ",":
-            yield value
-            value = ""
-        elif character == "\\":
-            following = next(characters, "")
-            value += following if following and following in ESCAPED else character + following
-        else:
-            value += character
-    yield value
+    """Split at commas that no backslash guards, and take the guards away."""
+    yield from map(plain, guarded_split(text, ","))
 
 
 def _too_much(clauses: list[Clause]) -> Iterator[Issue]:

@@ -168,6 +168,7 @@ class FhirLane:
     def services_with(self, mapping_set: MappingSet) -> Services:
         """The services with other mappings, and all that is made of them made."""
         now = self.services
+        mapping_set.search.use(now.catalogue)
         statement = capability_statement(mapping_set, SURFACE, now.base_url, now.version, now.packages)
         told = translations(mapping_set)
         rendered = Rendered(now.rendered.limit)  # what other mappings made is theirs

@@ -180,7 +180,10 @@ class _Made:
         read = [self.field(name) for name, _ in column.reads]
         first = read[0] if len(read) == 1 else f"coalesce({', '.join(read)})"
         if column.name.startswith("_folded_"):
-            return f"fhir_folded({first})"
+            suffix = column.suffix.replace("'", "''")
+            return f"fhir_folded({first} || '{suffix}')" if suffix else f"fhir_folded({first})"
+        if column.name.startswith("_number_"):
+            return f"CASE WHEN {first} BETWEEN {column.least} AND {2**31 - 1} THEN {first} END"
         return f"fhir_moment({first}, {int(column.name.startswith('_high_'))})"
 
     def _part(self, name: str, *, of_parent: bool = False) -> str:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from fhir_facade.mapping.search_values import date_range, date_value, folded, reference_value, token_value
+from fhir_facade.mapping.search_values import (
+    date_range,
+    date_value,
+    folded,
+    guarded_split,
+    plain,
+    reference_value,
+    token_value,
+)
 from fhir_facade.outcome import Refused
 
 HOUR = 3_600_000
@@ -85,6 +93,19 @@ def test_tokens() -> None:
     for wrong in ("", "|", "a|b|c"):
         with pytest.raises(Refused):
             token_value("p", wrong)
+
+
+def test_a_guarded_bar_belongs_to_the_code() -> None:
+    assert token_value("p", r"s|a\|b") == ("s", "a|b")
+    assert token_value("p", r"a\|b") == (None, "a|b")
+    assert token_value("p", r"\||x") == ("|", "x")
+    assert token_value("p", r"a\\|b") == ("a\\", "b")
+    assert token_value("p", r"a\$b\,c\d") == (None, r"a$b,c\d")
+
+
+def test_guards_are_taken_away_once() -> None:
+    assert plain(r"a\|b\$c\,d\\e\f") == r"a|b$c,d\e\f"
+    assert list(guarded_split(r"a\$b$c\\$d", "$")) == [r"a\$b", r"c\\", "d"]
 
 
 def test_references() -> None:

@@ -128,6 +128,13 @@ def test_the_compartments_that_are_claimed_are_those_that_answer(ask: Ask, docum
 
 
 EXAMPLES = {"date": "ge2000-01-01", "token": "1", "reference": "1", "string": "a", "uri": "http://x.no"}
+EXAMPLES |= {"number": "1", "quantity": "1", "composite": "1$1"}
+
+LEVELLED = "urn:oid:2.16.578.1.12.4.1.1.8420|1.0"
+MODIFIED = {
+    "missing": "false", "urimissing": "false", "in": "ValueSet/vol-8406", "not-in": "ValueSet/vol-8406",
+    "above": LEVELLED, "below": LEVELLED, "of-type": "a|b|c",
+}  # fmt: skip
 
 
 def test_every_claimed_parameter_is_answered_and_its_example_too(ask: Ask, mapping_set: MappingSet) -> None:
@@ -143,7 +150,8 @@ def test_every_claimed_parameter_is_answered_and_its_example_too(ask: Ask, mappi
                 assert answer.status_code == 200, (resource_type, code, value, answer.text)
         for modifier in {(code, each) for code in parameters for each in known[code].modifiers}:
             name = ":".join(modifier)
-            value = "false" if modifier[1] == "missing" else known[modifier[0]].example
+            kind = "uri" if known[modifier[0]].type == "uri" else ""
+            value = MODIFIED.get(kind + modifier[1], known[modifier[0]].example)
             assert ask("GET", f"/fhir/{resource_type}", params={name: value}).status_code == 200, name
 
 

@@ -22,6 +22,7 @@ VALUES = {
     "date": "1871-03-09",
     "quantity": "7319",
     "number": "7319",
+    "composite": "zqxv$zqxv",
 }
 
 

@@ -136,7 +136,7 @@ def test_a_count_above_the_limit_is_cut_and_the_self_link_says_so(ask: Ask) -> N
         ("_contained=true", "contained-not-searched", "_contained"),
         ("_include=Encounter:subjekt", "include-unknown", "did you mean 'Encounter:subject'?"),
         ("status:above=finished", "search-modifier-unknown", "':above'"),
-        (r"status=a\|b", "search-value-invalid", "'|'"),
+        ("status=a|b|c", "search-value-invalid", "\\|"),
         ("status=", "search-value-invalid", "empty"),
         ("status=a,,b", "search-value-invalid", "empty"),
         ("date=yesterday", "search-value-invalid", "date"),
@@ -242,3 +242,8 @@ def test_a_total_of_another_kind_is_refused(ask: Ask) -> None:
     answer = ask("GET", "/fhir/Encounter?_total=exact")
     assert answer.status_code == 400
     assert "none, estimate, accurate" in answer.text
+
+
+def test_a_guarded_bar_is_part_of_the_code(ask: Ask) -> None:
+    assert found(ask("GET", r"/fhir/Encounter?status=finished\|x").json()) == []
+    assert found(ask("GET", r"/fhir/Encounter?status=a\,b,finished").json())

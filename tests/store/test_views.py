@@ -10,6 +10,7 @@ import pytest
 
 from fhir_facade.contracts import Clause, Query, Record, Sort
 from fhir_facade.mapping.codecs import Unusable, oslo_time
+from fhir_facade.mapping.columns import SearchColumn
 from fhir_facade.mapping.kinds import key_text
 from fhir_facade.mapping.mapping_set import MappingSet
 from fhir_facade.mapping.search_values import date_range, folded
@@ -19,7 +20,7 @@ from fhir_facade.store.migrating import upgrade
 from fhir_facade.store.postgres import PostgresStore
 from fhir_facade.store.records import SqliteStore
 from fhir_facade.store.synthetic import generate
-from fhir_facade.store.views import view_statements
+from fhir_facade.store.views import _Made, functions, view_statements
 from tests.postgres_server import Server
 from tests.store_sample import merge_many
 
@@ -221,3 +222,34 @@ def test_a_source_that_does_not_fit_is_told_of(url: str, mapping_set: MappingSet
         connection.execute(statement)
     with pytest.raises(Refused, match=told):
         list(view_statements(Location(url), "wrong", mapping_set.kinds, mapping_set.search.columns))
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        (SearchColumn("k", "", "_folded_t_1", "text", lambda item: None, (("t", "text"),), suffix=" Åsen's"), "Blå"),
+        (SearchColumn("k", "", "_folded_t", "text", lambda item: None, (("t", "text"),)), "Blå"),
+    ],
+)
+def test_text_is_folded_with_what_stands_behind_it(postgres: Server, column: SearchColumn, value: str) -> None:
+    made = _Made({"t": "text"}, {}, {})
+    with postgres.connect() as connection:
+        connection.execute(functions())
+        row = connection.execute(f"SELECT {made.search(column)} FROM (VALUES ('{value}')) AS source (t)").fetchone()
+    assert row == (folded(value + column.suffix),)
+
+
+@pytest.mark.parametrize(
+    ("least", "value", "kept"), [(1, 0, False), (1, 1, True), (0, 2**31 - 1, True), (0, 2**31, False)]
+)
+def test_a_number_that_fhir_cannot_hold_is_not_found(
+    postgres: Server, mapping_set: MappingSet, least: int, value: int, kept: bool
+) -> None:
+    column = SearchColumn("k", "", "_number_n", "integer", lambda item: None, (("n", "integer"),), least=least)
+    whole = next(field for kind in mapping_set.kinds for field in kind.fields.values() if field.type == "integer")
+    made = _Made({"n": "bigint"}, {"n": whole}, {})
+    with postgres.connect() as connection:
+        row = connection.execute(
+            f"SELECT {made.search(column)} FROM (VALUES ({value}::bigint)) AS source (n)"
+        ).fetchone()
+    assert row == (value if kept else None,)
