@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from fhir_facade.mapping.mapping_set import MappingSet
 from fhir_facade.store.records import SqliteStore
 from fhir_facade.store.synthetic import load_into
@@ -62,6 +64,7 @@ def serving(folder: Path, mapping_set: MappingSet, patients: int = 30) -> Iterat
             found = re.match(r"FHIR R4 at (\S+)", line)
             try:
                 assert found, line
+                assert httpx.get(f"{found[1]}/metadata", timeout=WAIT, trust_env=False).status_code == 200
                 yield Served(found[1], resources)
             finally:
                 process.send_signal(signal.SIGTERM)
