@@ -6,6 +6,7 @@ ignored is said.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -36,6 +37,8 @@ CLAUSE_LIMIT = 50
 VALUE_LIMIT = 500
 TOTALS = ("none", "estimate", "accurate")
 ESCAPED = ",|$\\"
+GUARDED_BAR = re.compile(r"(?:^|[^\\])(?:\\\\)*\\\|").search
+"""Finds a bar that a backslash guards, not one behind a backslash that is guarded itself."""
 RESULT_PARAMETERS: Mapping[str, tuple[str, str, str]] = {  # name → type, example, meaning
     "_count": (
         "integer",
@@ -185,7 +188,7 @@ def _clause(asked: Asked, search: SearchPlan, resource_type: str, name: str, val
     values = tuple(values_of(value))
     if not all(values):
         raise Refused(bad_value(code, parameter.type, "a value is empty", f"{code}={parameter.example}"))
-    if parameter.type == "token" and "\\|" in value:
+    if parameter.type == "token" and GUARDED_BAR(value):
         raise Refused(bad_value(code, "token", "no code here has a '|'", f"{code}={parameter.example}"))
     if parameter.type == "reference":
         values = tuple(each.removeprefix(asked.base + "/") for each in values)
