@@ -9,6 +9,7 @@ from fhir_facade.mapping.compartments import compartments
 from fhir_facade.rest.capabilities import described
 from fhir_facade.rest.compartments import ALL
 from fhir_facade.rest.everything import CODE as EVERYTHING
+from fhir_facade.rest.everything import types_of
 from fhir_facade.rest.includes import ANY, INCLUDE, REVINCLUDE, forward_values, reverse_values
 from fhir_facade.rest.includes import NAMES as INCLUDES
 from fhir_facade.rest.openapi_values import VALUES, listed, of_input, of_result, of_search
@@ -98,8 +99,10 @@ def _places(mapping_set: MappingSet, row: Interaction) -> Iterator[Place]:
     else:
         first = row.template.split("/")[1]
         if row.code != EVERYTHING or first in compartments(mapping_set.search):
-            typed = first in TERMINOLOGY_TYPES or row.code == EVERYTHING
-            yield Place(row.template, first if typed else "", served)
+            whole = row.code == EVERYTHING
+            typed = first in TERMINOLOGY_TYPES or whole
+            found = tuple(types_of(mapping_set.search, first)) if whole else served
+            yield Place(row.template, first if typed else "", found)
 
 
 def _operation(mapping_set: MappingSet, row: Interaction, place: Place) -> dict[str, Any]:
