@@ -29,7 +29,9 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 MODULE_LINES = 400
 FUNCTION_LINES = 60
 CONTAINER_WORDS = frozenset({"utils", "helpers", "common", "misc", "manager", "base"})
-UNREAD = frozenset({".git", ".venv", ".venv-bench", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache"})
+UNREAD = frozenset(
+    {".git", ".venv", ".venv-bench", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache", "build"}
+)
 MACHINE_PATH = re.compile("/" + "(?:work|root|farm)/")  # in two parts, so that this line is not one
 
 COMES_WITH = {"starlette": "fastapi"}

@@ -45,8 +45,12 @@ def not_modified(request: Request, etag: bytes, modified: bytes = b"") -> bool:
 
 
 def has_tag(listed: bytes, etag: bytes) -> bool:
-    """Whether an entity tag is in the list of If-None-Match; weak and strong are the same there."""
-    return listed.strip() == b"*" or etag.removeprefix(b"W/") in _TAGS(listed)
+    """Whether an entity tag is in the list of If-None-Match; weak and strong are the same there.
+
+    A bare `meta.versionId` counts as a tag: some clients send it without quotation marks.
+    """
+    tag = etag.removeprefix(b"W/")
+    return tag in _TAGS(listed) or listed.strip() in (b"*", tag.strip(b'"'))
 
 
 def _instant(text: bytes) -> float | None:

@@ -47,7 +47,7 @@ TAKES: Mapping[str, tuple[str, str, str]] = {  # name → type, example, meaning
         "provenance",
         "parameters (default): one 'element' for each leaf; provenance: one Provenance of them all.",
     ),
-    "path": ("string", "period.start", "Only this element and what is below it, as FHIRPath with indexes."),
+    "path": ("string", "id", "Only this element and what is below it, as FHIRPath with indexes."),
 }
 ANSWERS = ("Parameters", "Provenance")
 

@@ -9,9 +9,11 @@ from fhir_facade.mapping.compartments import compartments
 from fhir_facade.rest.capabilities import described
 from fhir_facade.rest.compartments import ALL
 from fhir_facade.rest.everything import CODE as EVERYTHING
+from fhir_facade.rest.everything import types_of
 from fhir_facade.rest.includes import ANY, INCLUDE, REVINCLUDE, forward_values, reverse_values
 from fhir_facade.rest.includes import NAMES as INCLUDES
-from fhir_facade.rest.parameters import COUNT_DEFAULT, COUNT_LIMIT, RESULT_PARAMETERS
+from fhir_facade.rest.openapi_values import VALUES, listed, of_input, of_result, of_search
+from fhir_facade.rest.parameters import COUNT_DEFAULT, RESULT_PARAMETERS
 from fhir_facade.rest.parameters_in import IN_A_BODY
 from fhir_facade.rest.scope import TYPE, TYPE_TAKES, common_parameters
 from fhir_facade.rest.services import Interaction
@@ -44,6 +46,7 @@ BODY_FAULTS = {"413", "415"}
 SEARCHES = ("search-type", "search-system", "search-compartment")
 AS_TEXT = {"schema": {"type": "string"}}
 """What is said of a format that a JSON schema cannot describe."""
+SHAPING = {*RESULT_PARAMETERS} - {"_count", "_page"}
 VERSIONED = ("read", "lineage")
 """Interactions whose answer has a version that can be asked about."""
 
@@ -96,8 +99,10 @@ def _places(mapping_set: MappingSet, row: Interaction) -> Iterator[Place]:
     else:
         first = row.template.split("/")[1]
         if row.code != EVERYTHING or first in compartments(mapping_set.search):
-            typed = first in TERMINOLOGY_TYPES or row.code == EVERYTHING
-            yield Place(row.template, first if typed else "", served)
+            whole = row.code == EVERYTHING
+            typed = first in TERMINOLOGY_TYPES or whole
+            found = tuple(types_of(mapping_set.search, first)) if whole else served
+            yield Place(row.template, first if typed else "", found)
 
 
 def _operation(mapping_set: MappingSet, row: Interaction, place: Place) -> dict[str, Any]:
@@ -122,12 +127,12 @@ def _operation(mapping_set: MappingSet, row: Interaction, place: Place) -> dict[
     if row.code in VERSIONED or row.code == "capabilities":
         operation["responses"]["304"] = {"description": "The client's copy is current."}
     if row.takes_resource:
-        resource = {"type": "object", "required": ["resourceType"], "properties": {"resourceType": {"type": "string"}}}
+        resource = {"type": "object", "description": "A resource, or a Parameters with one; what it is, is judged."}
         lines = {"type": "string", "description": "A resource a line, answered with an OperationOutcome a line."}
         content = {MEDIA: {"schema": resource}, LINES: {"schema": lines}}
         operation["requestBody"] = {"content": content, "required": "{id}" not in row.template}
     elif row.takes_body:
-        properties = {parameter["name"]: parameter["schema"] for parameter in parameters}
+        properties = {each["name"]: each["schema"] for each in parameters if each["in"] == "query"}
         schema = {"type": "object", "properties": properties, "additionalProperties": False}
         content = {FORM: {"schema": schema}}
         if row.operation:
@@ -173,7 +178,7 @@ def _parameters(mapping_set: MappingSet, row: Interaction, place: Place) -> Iter
         yield {"name": "id", "in": "path", "required": True, "schema": form}
     if row.code == "search-type" and resource_type in TERMINOLOGY_TYPES:
         for code, (kind, example, _) in search_parameters(resource_type).items():
-            held: dict[str, Any] = {"type": "string", "examples": [example], "x-fhir-type": kind}
+            held = of_search(kind, example)
             yield {"name": code, "in": "query", "description": f"Example: {code}={example}.", "schema": held}
     elif row.code in SEARCHES:
         known = common_parameters(search, place.searched)
@@ -183,25 +188,37 @@ def _parameters(mapping_set: MappingSet, row: Interaction, place: Place) -> Iter
                 "name": code,
                 "in": "query",
                 "description": described(parameter),
-                "schema": {"type": "string", "examples": [parameter.example], "x-fhir-type": parameter.type},
+                "schema": of_search(parameter.type, parameter.example),
             }
     for name, (kind, example, meaning) in _taken(row, place).items():
         if kind in IN_A_BODY:
             continue  # what is not primitive can be told in a Parameters resource only
-        taken: dict[str, Any] = {"type": "string", "examples": [example], "x-fhir-type": kind}
+        shaping = name in SHAPING or row.code in ("capabilities", "lineage", "search-type")
+        taken = _of_result(row, place, name, kind, example) if shaping else of_input(name, kind, example)
+        if name == TYPE:
+            taken = listed(place.searched) | {"examples": [example]}
         yield {"name": name, "in": "query", "description": meaning, "schema": taken}
     for name, (kind, example, meaning) in RESULT_PARAMETERS.items():
         if name in row.takes:
             continue
         if (row.code in SEARCHES and resource_type not in TERMINOLOGY_TYPES) or name in ("_format", "_pretty"):
-            schema: dict[str, Any] = {"type": kind} | ({"examples": [example]} if example else {})
+            schema = _of_result(row, place, name, kind, example)
             if name == "_count":
-                schema = {"type": "integer", "minimum": 0, "maximum": COUNT_LIMIT, "default": COUNT_DEFAULT}
+                schema["default"] = COUNT_DEFAULT
             if name in INCLUDES:
                 schema = _includes(search, name, place)
             if name == "_sort":
-                schema = {"type": "string", "examples": _sort_keys(search, place)}
+                keys = _sort_keys(search, place)
+                schema = listed(keys, "-?") | {"examples": keys[:3]}
             yield {"name": name, "in": "query", "description": meaning, "schema": schema}
+
+
+def _of_result(row: Interaction, place: Place, name: str, kind: str, example: str) -> Any:
+    """The schema of what shapes an answer: of the types that a search finds, or of the one that is read."""
+    searching = row.code in SEARCHES
+    types = (place.type,) if place.type else place.searched if searching else row.answers
+    lines = row.code == "search-type" or row.takes_resource
+    return of_result(name, kind, example, types, lines=lines, counting=searching)
 
 
 def _taken(row: Interaction, place: Place) -> Mapping[str, tuple[str, str, str]]:
@@ -210,9 +227,9 @@ def _taken(row: Interaction, place: Place) -> Mapping[str, tuple[str, str, str]]
 
 
 def _sort_keys(search: SearchPlan, place: Place) -> list[str]:
-    """Some keys that can be sorted by, whichever types are asked for."""
+    """The keys that can be sorted by, whichever types are asked for."""
     every = [search.sortable(each) for each in place.searched]
-    return [code for code in every[0] if all(code in other for other in every)][:3]
+    return [code for code in every[0] if all(code in other for other in every)]
 
 
 def _includes(search: SearchPlan, name: str, place: Place) -> dict[str, Any]:
@@ -227,7 +244,7 @@ def _schemas(mapping_set: MappingSet) -> dict[str, Any]:
     answers = (name for row in SURFACE for name in row.answers)
     fixed = ("Bundle", "CapabilityStatement", "OperationOutcome", "Parameters")
     names = sorted({*mapping_set.by_type, *TERMINOLOGY_TYPES, *fixed, *answers})
-    return {name: _schema(name) for name in names}
+    return {name: _schema(name) for name in names} | dict(VALUES)
 
 
 def _schema(name: str) -> dict[str, Any]:
@@ -240,7 +257,7 @@ def _schema(name: str) -> dict[str, Any]:
 
 
 def _fault_responses() -> dict[str, Any]:
-    content = {MEDIA: {"schema": {"$ref": "#/components/schemas/OperationOutcome"}}, AS_XML: AS_TEXT}
+    content = {MEDIA: {"schema": {"$ref": "#/components/schemas/OperationOutcome"}}, AS_XML: AS_TEXT, LINES: AS_TEXT}
     return {status: {"description": text, "content": content} for status, text in FAULTS.items()}
 
 

@@ -119,8 +119,11 @@ def refuse_text_with_included(subset: Subset, names: Iterable[str]) -> None:
 
 @lru_cache(maxsize=512)
 def _names(resource_type: str) -> Mapping[str, frozenset[str]]:
-    """What `_elements` may name → the keys that it means: value and value[x] mean every choice, valueQuantity one."""
-    found: dict[str, frozenset[str]] = {}
+    """What `_elements` may name → the keys that it means: value and value[x] mean every choice, valueQuantity one.
+
+    The type is no element and always there; clients that build their list from JSON name it too.
+    """
+    found: dict[str, frozenset[str]] = {"resourceType": frozenset({"resourceType"})}
     for name in definitions().children(resource_type):
         last = _element(f"{resource_type}.{name}").path.rpartition(".")[2]
         for each in (name, last, last.removesuffix("[x]")):

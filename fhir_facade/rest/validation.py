@@ -18,7 +18,7 @@ from fhir_facade.outcome import Issue, Refused
 from fhir_facade.rest.answer import FIXED, Answer, pretty
 from fhir_facade.rest.negotiation import language
 from fhir_facade.rest.parameters_in import Arguments, Inputs, read_inputs
-from fhir_facade.rest.read import look_up
+from fhir_facade.rest.read import FHIR_ID, look_up
 from fhir_facade.rest.services import Interaction, Request, Services
 from fhir_facade.rest.terminology_resources import TYPES as TERMINOLOGY_TYPES
 from fhir_facade.rest.terminology_resources import by_id
@@ -63,6 +63,8 @@ class Text:
 
 def validate(services: Services, request: Request) -> Answer:
     """Answer with the OperationOutcome of a resource; with one a line when lines were sent."""
+    if request.id and not FHIR_ID(request.id):
+        raise Refused(Issue("id-invalid", f"{request.type}.id"))
     arguments = read_inputs(_without_body(request), INPUTS)
     media = request.headers.get(b"content-type", b"").split(b";")[0].strip().lower()
     tongue = language(request.headers.get(b"accept-language", b""))

@@ -134,13 +134,22 @@ def test_every_part_is_a_resource_by_fhir_resources(resource_type: str) -> None:
         ("_elements", "status,", True, "elements-unknown"),
         ("_elements", "valeu", True, "elements-unknown"),
         ("_elements", "code.coding", True, "elements-unknown"),
-        ("_elements", "resourceType", True, "elements-unknown"),
+        ("_elements", "resourcetype", True, "elements-unknown"),
     ],
 )
 def test_what_cannot_be_read_is_refused(name: str, value: str, searching: bool, code: str) -> None:
     with pytest.raises(Refused) as refused:
         with_parameter(ALL, "Observation", name, value, searching=searching)
     assert refused.value.issues[0].code == code
+
+
+def test_the_type_may_be_named_though_it_is_always_there() -> None:
+    kept = [
+        with_parameter(ALL, "Observation", "_elements", said).of({"resourceType": "Observation", "id": "1", "note": []})
+        for said in ("resourceType,id", "id")
+    ]
+    assert kept[0] == kept[1]
+    assert kept[0].keys() == {"resourceType", "id", "meta"}
 
 
 def test_the_nearest_element_is_told() -> None:

@@ -208,6 +208,13 @@ def test_the_names_of_json_are_known(judge: Ask, media: str) -> None:
     assert judge("/fhir/$validate", PATIENT, {"Content-Type": media}).status_code == 200
 
 
+def test_a_path_with_no_id_in_its_place_is_refused(ask: Ask) -> None:
+    for made_up in ("a_b", "a" * 65, "%C3%A6"):
+        for method, body in (("POST", b'{"resourceType": "Patient"}'), ("POST", b""), ("GET", b"")):
+            answer = ask(method, f"/fhir/Patient/{made_up}/$validate", content=body)
+            assert (answer.status_code, codes(answer)) == (400, ["id-invalid"])
+
+
 def test_a_body_may_be_large_up_to_a_limit_that_is_set(lane: FhirLane, ask_app: AskApp) -> None:
     body = orjson.dumps(PATIENT | {"language": "x" * 200_000})
     lane_of_little = FhirLane(replace(lane.services, most_validated=100_000))
