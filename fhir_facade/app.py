@@ -35,6 +35,7 @@ from fhir_facade.rest.rendered import Rendered
 from fhir_facade.rest.services import Services
 from fhir_facade.rest.surface import PREFIX, FhirLane
 from fhir_facade.rest.terminology_resources import TYPES as TERMINOLOGY_TYPES
+from fhir_facade.rest.threads import Threads
 from fhir_facade.settings import Settings
 from fhir_facade.store.code_systems import open_editions
 from fhir_facade.store.opening import open_store
@@ -98,7 +99,8 @@ def build_app(settings: Settings) -> Server:
     )
     log = AccessLog(settings.log_level)
     proxies = Proxies.of(settings.trusted_proxies) if settings.trusted_proxies else None
-    lane = FhirLane(services, log, proxies)
+    threads = Threads(settings.database_pool, remote=store.remote)
+    lane = FhirLane(services, log, proxies, threads)
     reloader = Reloader(lane, store.schema, settings.mappings, log, settings.site_mappings, settings.profiles)
     return Server(lane, WholeAnswers(_rest(lane, store, reloader, settings), log, lane.request_id))
 
@@ -110,6 +112,7 @@ def _rest(lane: FhirLane, store: Store, reloader: Reloader, settings: Settings) 
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with reloader.watching(settings.reload_mappings):
             yield
+        lane.close()
         store.close()
 
     app = FastAPI(title="fhir_facade", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)

@@ -30,7 +30,10 @@ class Settings(BaseSettings):
         default=None, description="A PostgreSQL replica of the database, as a URL; all that is read comes from it."
     )
     database_pool: int = Field(
-        default=8, ge=1, le=200, description="The most connections to PostgreSQL that one process reads with."
+        default=8,
+        ge=1,
+        le=200,
+        description="The most connections, and threads that use them, that one process reads with.",
     )
     database_timeout: float = Field(
         default=30, ge=0, allow_inf_nan=False, description="Seconds until PostgreSQL gives a statement up; 0 is never."

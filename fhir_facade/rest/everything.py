@@ -263,7 +263,7 @@ EVERYTHING = tuple(
     Interaction(
         CODE, method, f"/{resource_type}/{{id}}/${CODE}", everything, MEANS[resource_type],
         takes_body=method == "POST", operation=f"{CANONICAL}{resource_type}-{CODE}",
-        takes=TAKES[resource_type], answers=("Bundle",),
+        takes=TAKES[resource_type], answers=("Bundle",), reads="page",
     )
     for resource_type in TAKES
     for method in ("GET", "POST")

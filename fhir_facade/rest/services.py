@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 from zoneinfo import ZoneInfo
 
 from fhir_facade.contracts import Explained, Known, Page, Query, Record, Stamp
@@ -121,6 +121,7 @@ class Interaction:
 
     `operation` is the canonical of an operation's definition; `takes` are its parameters (name → type, example,
     meaning) and `answers` the types that it gives. A body that is a resource may be larger than a form, and be lines.
+    `reads` says what the store is asked for: nothing, one record by its key, or what may take longer.
     """
 
     code: str
@@ -133,3 +134,4 @@ class Interaction:
     operation: str = ""
     takes: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
     answers: tuple[str, ...] = ()
+    reads: Literal["", "record", "page"] = ""

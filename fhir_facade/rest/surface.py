@@ -43,6 +43,7 @@ from fhir_facade.rest.subset import SUBSET_PARAMETERS as SUBSET_OF_READ
 from fhir_facade.rest.system_search import search_system
 from fhir_facade.rest.terminology import TERMINOLOGY
 from fhir_facade.rest.terminology_resources import TYPES as TERMINOLOGY_TYPES
+from fhir_facade.rest.threads import Threads
 from fhir_facade.rest.validation import ACCEPTED as VALIDATION_ACCEPTED
 from fhir_facade.rest.validation import NAME as VALIDATE
 from fhir_facade.rest.validation import VALIDATION, is_resource_type
@@ -72,41 +73,42 @@ SURFACE: tuple[Interaction, ...] = (
     Interaction(
         "search-type", "GET", "/{type}", search_type,
         "Search a type. Repeated parameters are joined by AND, values separated by commas by OR.",
+        reads="page",
     ),
     Interaction(
         "search-type", "POST", "/{type}/_search", search_type,
         "Search a type with the parameters in a form, for terms that may not stand in a URL.",
-        takes_body=True,
+        takes_body=True, reads="page",
     ),
     Interaction(
         "search-system", "GET", "/", search_system,
         "Search several types at once, by the parameters that all of them have.",
-        takes={TYPE: TYPE_TAKES}, answers=("Bundle",),
+        takes={TYPE: TYPE_TAKES}, answers=("Bundle",), reads="page",
     ),
     Interaction(
         "search-system", "POST", "/_search", search_system,
         "Search several types at once with the parameters in a form, for terms that may not stand in a URL.",
-        takes_body=True, takes={TYPE: TYPE_TAKES}, answers=("Bundle",),
+        takes_body=True, takes={TYPE: TYPE_TAKES}, answers=("Bundle",), reads="page",
     ),
     Interaction(
         "read", "GET", "/{type}/{id}", read,
         "Read one resource; ETag and Last-Modified say its version, and conditions on them are heeded.",
-        takes=SUBSET_OF_READ,
+        takes=SUBSET_OF_READ, reads="record",
     ),
     Interaction(
         "lineage", "GET", "/{type}/{id}/$lineage", lineage,
         "Where each element of one resource came from: record field and value, line of the mapping, status.",
-        operation=LINEAGE, takes=LINEAGE_TAKES, answers=LINEAGE_ANSWERS,
+        operation=LINEAGE, takes=LINEAGE_TAKES, answers=LINEAGE_ANSWERS, reads="record",
     ),
     Interaction(
         "search-compartment", "GET", "/{compartment}/{id}/{type}", search_compartment,
         "Search what belongs to one resource: a type of its compartment, or with * all of it.",
-        answers=("Bundle",),
+        answers=("Bundle",), reads="page",
     ),
     Interaction(
         "search-compartment", "POST", "/{compartment}/{id}/{type}/_search", search_compartment,
         "Search what belongs to one resource with the parameters in a form, for terms that may not stand in a URL.",
-        takes_body=True, answers=("Bundle",),
+        takes_body=True, answers=("Bundle",), reads="page",
     ),
     *EVERYTHING,
     *VALIDATION,
@@ -157,13 +159,25 @@ class FhirLane:
     have begun keep what they began with.
     """
 
-    def __init__(self, services: Services, log: AccessLog | None = None, proxies: Proxies | None = None) -> None:
+    def __init__(
+        self,
+        services: Services,
+        log: AccessLog | None = None,
+        proxies: Proxies | None = None,
+        threads: Threads | None = None,
+    ) -> None:
         self._log = log or AccessLog("error")
+        self._threads = threads
         self._proxies = proxies
         self._by_base: dict[str, tuple[Services, Services]] = {}  # base URL → the services it was made of, those made
         self.services = replace(services, bad_row=self._log.bad_row)
         self.services = self.services_with(services.mapping_set)
         self._request_ids = map("{}-{:x}".format, itertools.repeat(secrets.token_hex(6)), itertools.count(1))
+
+    def close(self) -> None:
+        """Wait for what still asks the store."""
+        if self._threads is not None:
+            self._threads.close()
 
     def services_with(self, mapping_set: MappingSet) -> Services:
         """The services with other mappings, and all that is made of them made."""
@@ -211,9 +225,10 @@ class FhirLane:
                 request.body = await _body(request.headers, receive, limit, _allowed(row))
             if b"accept" in request.headers or FORMAT_NAMED(request.query) or row.takes_body:
                 choose_format(request, row)
-            answer = row.handler(services, request)
-            if request.format != JSON:
-                given_as(answer, request.format)
+            if self._threads is None or not row.reads:
+                answer = answered(row, services, request)
+            else:
+                answer = await self._threads.run(row, answered, services, request)
         except Refused as refused:
             answer = _fault(request, refused.issues, refused.status)
         except ClientLeft:
@@ -299,6 +314,14 @@ async def _encoded(request: Request, answer: Answer) -> Answer:
         await encode(answer, coding)
     elif answer.status == 200:
         return _fault(request, [Issue("coding-not-acceptable", "", {"allowed": [ZSTD, GZIP, IDENTITY]})], 406)
+    return answer
+
+
+def answered(row: Interaction, services: Services, request: Request) -> Answer:
+    """What a row answers, in the format that was asked for."""
+    answer = row.handler(services, request)
+    if request.format != JSON:
+        given_as(answer, request.format)
     return answer
 
 

@@ -118,6 +118,7 @@ class SqliteConnections:
     def _reader(self) -> _Connection:
         self._mine.reader = connection = self._connect()
         connection.execute("PRAGMA query_only=ON")
+        connection.execute("PRAGMA cache_size=-8192")  # 8 MiB: each thread has its own, and the system keeps pages too
         return connection
 
     def _writer(self) -> _Connection:

@@ -67,8 +67,7 @@ class Planner:
         self.schema = schema
         self.tables: Mapping[str, Table] = schema.tables
         self._shapes: dict[Any, tuple[str, list[tuple[int, int | None]]]] = {}
-        self._restrictions: dict[tuple[Any, ...], ColumnElement[bool]] = {}
-        self._lasting: SearchPlan | None = None
+        self._restrictions: tuple[SearchPlan | None, dict[tuple[Any, ...], ColumnElement[bool]]] = None, {}
 
     def page(self, query: Query, search: SearchPlan, number: int, source: SourceRef) -> Iterator[Select[Any]]:
         """A source's matches on the page, and one more: sort values, key and state; the nearest rows first."""
@@ -97,15 +96,17 @@ class Planner:
         """
         if not search.lasts or any(clause.modifier for clause in query.clauses):
             return search.where(source, query.clauses, self.tables)
-        if search is not self._lasting:  # other mappings
-            self._lasting, self._restrictions = search, {}
+        lasting, kept = self._restrictions
+        if lasting is not search:  # other mappings; a thread that has begun goes on with what it began with
+            kept = {}
+            self._restrictions = search, kept
         place = (query.resource_type, number, query.clauses)
-        known = self._restrictions.get(place)
+        known = kept.get(place)
         if known is None:
             known = search.where(source, query.clauses, self.tables)
-            if len(self._restrictions) >= RESTRICTIONS:
-                self._restrictions.clear()
-            self._restrictions[place] = known
+            if len(kept) >= RESTRICTIONS:
+                kept.clear()
+            kept[place] = known
         return known
 
     def statement(self, select: Select[Any]) -> Statement:

@@ -16,6 +16,8 @@ from fhir_facade.store.tables import build_schema
 class PostgresStore(Store):
     """A store in a PostgreSQL database; make one with `open`."""
 
+    remote = True
+
     @classmethod
     def open(
         cls,

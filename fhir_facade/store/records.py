@@ -61,7 +61,9 @@ class Connections(Protocol):
 
 
 class Store:
-    """A store of records, whatever database holds them."""
+    """A store of records, whatever database holds them; `remote` where that is another process, which is waited for."""
+
+    remote = False
 
     def __init__(self, connections: Connections, schema: Schema, *, read_only: bool) -> None:
         self.schema = schema
