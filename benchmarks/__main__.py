@@ -1,4 +1,4 @@
-"""Measure: `python -m benchmarks [mapping|http|load|terminology|validation]... [--quick] [--full] [--json FILE]`."""
+"""Measure: `python -m benchmarks [PART]... [--quick] [--full] [--json FILE]`; PARTS are below."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 import orjson
 
-from benchmarks import http, load_message, mapping, terminology, validation
+from benchmarks import http, load_message, mapping, scale, terminology, validation
 from benchmarks.report import Report
 
-PARTS = ("mapping", "http", "load", "terminology", "validation")
+PARTS = ("mapping", "http", "scale", "load", "terminology", "validation")
 
 
 def main() -> None:
@@ -20,7 +20,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure; compare ratios, not rates.")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; all when none is named")
     parser.add_argument("--quick", action="store_true", help="about a minute, rougher")
-    parser.add_argument("--full", action="store_true", help="load a message of 200 MB too: some minutes more")
+    parser.add_argument(
+        "--full", action="store_true", help="a million stays, and a message of 200 MB: an hour more, the first time"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here as well")
     asked = parser.parse_args()
     if unknown := set(asked.parts) - set(PARTS):
@@ -31,7 +33,9 @@ def main() -> None:
     if "mapping" in parts:
         mapping.run(report, quick=asked.quick)
     if "http" in parts:
-        http.run(report, quick=asked.quick)
+        http.run(report, quick=asked.quick, full=asked.full)
+    if "scale" in parts:
+        scale.run(report, quick=asked.quick, full=asked.full)
     if "load" in parts:
         load_message.run(report, quick=asked.quick, full=asked.full)
     if "terminology" in parts:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -11,6 +13,7 @@ from fhir_facade.mapping.mapping_set import MappingSet, load_mapping_set
 from fhir_facade.resources import data_root
 from fhir_facade.store.records import SqliteStore
 from fhir_facade.store.synthetic import load_into
+from fhir_facade.store.tables import build_schema
 
 SEED = 20
 CHANGED = "2026-01-01T00:00:00.000Z"
@@ -37,6 +40,27 @@ def without_absent(record: Record) -> Record:
         for name, value in record.items()
         if value is not None and value != []
     }
+
+
+def database_of(patients: int) -> Path:
+    """A file with so many synthetic patients, made if it is not there; its name says what tables it has."""
+    folder = Path(__file__).parent.parent / "build" / "bench"
+    folder.mkdir(parents=True, exist_ok=True)
+    schema = build_schema(mapping_set().kinds, mapping_set().search.columns)
+    path = folder / f"{patients}-{SEED}-{schema.fingerprint & 0xFFFFFFFF:08x}.db"
+    if not path.exists():
+        made = path.with_suffix(".part")
+        made.unlink(missing_ok=True)
+        make_database(made, patients).close()
+        made.rename(path)
+    return path
+
+
+def keys_of(path: Path, kind: str) -> list[str]:
+    """The keys of all records of a kind."""
+    table = mapping_set().kinds[kind].table
+    with closing(sqlite3.connect(path)) as connection:
+        return [key for (key,) in connection.execute(f"SELECT _key FROM {table} ORDER BY _key")]  # noqa: S608 a name
 
 
 def make_database(path: Path | str, patients: int) -> SqliteStore:
