@@ -19,10 +19,10 @@ import orjson
 from benchmarks.data import SEED, database_of, keys_of
 from benchmarks.peers import Answers
 from benchmarks.report import Report
+from benchmarks.scale import FEW, TIMES_MOST
 from benchmarks.servers import CLIENT_CORE, LOOPBACK, ROOT, Server, free_port, pin, running
 
-PATIENTS, MANY = 2_000, 610_000
-"""Synthetic patients; the many have about a million stays."""
+PATIENTS = 2_000
 RESOURCES, PAGES = 1_000, 40
 OURS, KEPT, LOGGED = "ours", "ours, from rendered fragments", "ours, a log line for each"
 BARE, PEER, PREBUILT = "bare ASGI", "fhirstarter", "fhirstarter, models prebuilt"
@@ -42,7 +42,7 @@ def run(report: Report, *, quick: bool = False, full: bool = False) -> None:
     """Measure and print; `full` is over about a million stays, whose database is kept for the next time."""
     with tempfile.TemporaryDirectory(prefix="fhir-facade-bench-") as name, ExitStack() as stack:
         folder = Path(name)
-        paths = _prepare(folder, MANY if full else 300 if quick else PATIENTS)
+        paths = _prepare(folder, database_of(FEW, TIMES_MOST) if full else database_of(300 if quick else PATIENTS))
         servers = _start(stack, folder, report)
         size = {kind: _mean_size(folder, asked) for kind, asked in paths.items()}
         for kind, connections, rounds, seconds in (
@@ -56,9 +56,9 @@ def run(report: Report, *, quick: bool = False, full: bool = False) -> None:
             _compare(report, kind, servers, paths[kind], folder, connections, rounds, seconds)
 
 
-def _prepare(folder: Path, patients: int) -> dict[str, list[str]]:
+def _prepare(folder: Path, database: Path) -> dict[str, list[str]]:
     """A database, the paths that will be asked for, and what our server answers to each."""
-    (folder / "bench.db").symlink_to(database_of(patients))
+    (folder / "bench.db").symlink_to(database)
     keys = keys_of(folder / "bench.db", "opphold")
     draw = random.Random(SEED)
     chosen = draw.sample(keys, min(RESOURCES, len(keys)))

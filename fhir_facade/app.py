@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
 from html import escape
@@ -39,7 +39,6 @@ from fhir_facade.rest.threads import Threads
 from fhir_facade.settings import Settings
 from fhir_facade.store.code_systems import open_editions
 from fhir_facade.store.opening import open_store
-from fhir_facade.store.records import Store
 from fhir_facade.validation_stream import catalogue_of, make_validator, own_packages
 from fhir_facade.whole_answers import WholeAnswers
 
@@ -49,11 +48,15 @@ NOT_KEPT = {"Cache-Control": "no-store"}
 
 
 class Server:
-    """The FHIR lane in front, FastAPI behind it; FastAPI also hears when the server starts and stops."""
+    """The FHIR lane in front, FastAPI behind it; FastAPI also hears when the server starts and stops.
 
-    def __init__(self, lane: FhirLane, rest: ASGIApp) -> None:
+    `close` ends what a server that was never started holds open.
+    """
+
+    def __init__(self, lane: FhirLane, rest: ASGIApp, close: Callable[[], None]) -> None:
         self.lane = lane
         self.rest = rest
+        self.close = close
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and (scope["path"] + "/").startswith(PREFIX + "/"):
@@ -102,18 +105,22 @@ def build_app(settings: Settings) -> Server:
     threads = Threads(settings.database_pool, remote=store.remote)
     lane = FhirLane(services, log, proxies, threads)
     reloader = Reloader(lane, store.schema, settings.mappings, log, settings.site_mappings, settings.profiles)
-    return Server(lane, WholeAnswers(_rest(lane, store, reloader, settings), log, lane.request_id))
+
+    def close() -> None:
+        lane.close()
+        store.close()
+
+    return Server(lane, WholeAnswers(_rest(lane, close, reloader, settings), log, lane.request_id), close)
 
 
-def _rest(lane: FhirLane, store: Store, reloader: Reloader, settings: Settings) -> FastAPI:
+def _rest(lane: FhirLane, close: Callable[[], None], reloader: Reloader, settings: Settings) -> FastAPI:
     """What is not FHIR: the index page, the OpenAPI document and what mappings run, nothing loaded from elsewhere."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with reloader.watching(settings.reload_mappings):
             yield
-        lane.close()
-        store.close()
+        close()
 
     app = FastAPI(title="fhir_facade", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     described: dict[str, bytes] = {}  # the document of the mappings that run now, by their hash and the base URL

@@ -36,6 +36,7 @@ from fhir_facade.terminal import (
     stop_if_missing,
     whole_file,
 )
+from fhir_facade.workers import WorkersDied, can_fork
 
 if TYPE_CHECKING:
     from fhir_facade.facade import Facade
@@ -143,6 +144,9 @@ def serve(
         float | None,
         typer.Option(min=0, metavar="SECONDS", help="Look so often for changed mapping files and use them."),
     ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=64, metavar="COUNT", help="Processes that answer at the one address.")
+    ] = None,
     package: Annotated[
         list[Path] | None, typer.Option("--package", metavar="PATH", help="A FHIR package to validate by; repeatable.")
     ] = None,
@@ -158,8 +162,11 @@ def serve(
       fhir-facade serve --db hospital.db --port 8000
     """
     settings = settings_with(
-        database=db, host=host, port=port, reload_mappings=reload_mappings, packages=tuple(package) if package else None
-    )
+        database=db, host=host, port=port, reload_mappings=reload_mappings, workers=workers,
+        packages=tuple(package) if package else None,
+    )  # fmt: skip
+    if settings.workers > 1 and not can_fork():
+        raise stop(FAILED, "This system cannot fork processes: leave --workers out, and start several servers instead.")
     if not settings.address_is_allowed:
         raise stop(
             FAILED,
@@ -170,7 +177,10 @@ def serve(
     with faults_are_told():
         from fhir_facade.serving import serve_until_stopped
 
-        serve_until_stopped(settings)
+        try:
+            serve_until_stopped(settings)
+        except WorkersDied:
+            raise stop(FAILED, "Workers died again and again; what they wrote before says why.") from None
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import shlex
 import signal
 import socket
@@ -13,42 +14,87 @@ from typing import Literal
 
 import orjson
 import uvicorn
+from pydantic import SecretStr
 
 from fhir_facade import __version__
 from fhir_facade.app import Server, build_app
 from fhir_facade.contracts import Query
 from fhir_facade.mapping.mapping_set import MappingSet
+from fhir_facade.rest.access_log import AccessLog
 from fhir_facade.rest.capabilities import capability_statement
 from fhir_facade.rest.lineage import operation_definition
 from fhir_facade.rest.openapi import EXAMPLE_BASE, http_examples, openapi
 from fhir_facade.rest.surface import SURFACE
 from fhir_facade.settings import Settings
+from fhir_facade.workers import Place, run_workers
 
 Words = Callable[[Server, Settings], str]
 BACKLOG = 2048  # connections that wait to be accepted
 
 
 def serve_until_stopped(settings: Settings, words: Words | None = None) -> None:
-    """Serve until a signal; OSError when the address cannot be had, MappingError on faulty mappings."""
+    """Serve until a signal; OSError when the address cannot be had, MappingError on faulty mappings.
+
+    WorkersDied when there are several workers and they die again and again.
+    """
     with closing(_listen(settings)) as listener:
         if settings.port == 0:
             settings = settings.model_copy(update={"port": listener.getsockname()[1]})
-        server = build_app(settings)
-        text = words(server, settings) if words else f"FHIR R4 at {settings.fhir_base}  (stop with Ctrl-C)"
-        print(text, flush=True)  # noqa: T201
-        config = uvicorn.Config(
-            server,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            lifespan="on",
-            ws="none",
-            proxy_headers=False,  # else it would put another address in the place of the peer's
-            http=_protocol(),
-        )
+        if settings.workers == 1:
+            server = _Uvicorn(_config(build_app(settings)))
+            _tell(words(server.config.app, settings) if words else _address(settings))  # type: ignore[arg-type]
+            server.run(sockets=[listener])
+            return
+        if not settings.page_secrets:  # or a worker could not follow the links of another
+            settings = settings.model_copy(update={"page_secret": SecretStr(secrets.token_hex(32))})
+        build_app(settings).close()  # what is wrong is told here, once
+
+        def work(place: Place) -> None:
+            _Uvicorn(_config(build_app(settings)), place).run(sockets=[listener])
+
+        log = AccessLog(settings.log_level)
+        run_workers(settings.workers, work, lambda: _tell(_address(settings)), log.worker)
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn, which ends in order on a signal that comes before it listens for signals, or when its parent is gone."""
+
+    def __init__(self, config: uvicorn.Config, place: Place | None = None) -> None:
+        super().__init__(config)
+        self.place = place
         for stopping in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(stopping, lambda number, frame: None)  # uvicorn hears them, then raises them once more
-        uvicorn.Server(config).run(sockets=[listener])
+            signal.signal(stopping, self._stop)  # uvicorn hears them while it runs, then raises them once more
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to answer, and say so."""
+        await super().startup(sockets=sockets)
+        if self.place is not None:
+            asyncio.get_running_loop().add_reader(self.place.parent, self._stop)
+            self.place.begun()
+
+    def _stop(self, number: int = 0, frame: object = None) -> None:
+        self.should_exit = True
+
+
+def _config(server: Server) -> uvicorn.Config:
+    return uvicorn.Config(
+        server,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        lifespan="on",
+        ws="none",
+        proxy_headers=False,  # else it would put another address in the place of the peer's
+        http=_protocol(),
+    )
+
+
+def _address(settings: Settings) -> str:
+    return f"FHIR R4 at {settings.fhir_base}  (stop with Ctrl-C)"
+
+
+def _tell(text: str) -> None:
+    print(text, flush=True)  # noqa: T201
 
 
 def _protocol() -> type[asyncio.Protocol] | Literal["auto"]:

@@ -96,6 +96,7 @@ class Settings(BaseSettings):
     )
     host: str = Field(default="127.0.0.1", description="The address to listen on.")
     port: int = Field(default=8000, ge=0, le=65535, description="The port to listen on.")
+    workers: int = Field(default=1, ge=1, le=64, description="Processes that answer at the one address.")
     reload_mappings: float = Field(
         default=0,
         ge=0,

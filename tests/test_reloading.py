@@ -141,7 +141,7 @@ def test_a_folder_that_cannot_be_read_stops_nothing(reloader: Reloader, folder: 
     ("file", "old", "new", "said"),
     [
         (FILE, "born | bornYear", "bornYear | born", "search by client.bornYear | born is not prepared"),
-        (FILE, "{epj: born | bornYear, fhir: birthDate}\n", "{epj: born, fhir: birthDate}\n", "search by client.born was prepared otherwise"),
+        (FILE, "{epj: born | bornYear, fhir: birthDate}\n", "{epj: born, fhir: birthDate}\n", "search by client.born is not prepared"),
         ("records/client.yaml", "  note:", "  more: {type: text, meaning: more}\n  note:", "other tables than the open database has"),
     ],
 )  # fmt: skip

@@ -38,6 +38,10 @@ class AccessLog:
             request_id=request_id,
         )
 
+    def worker(self, event: str, number: int) -> None:
+        """A process that answers has begun (its process id) or died (its exit status, or less the signal)."""
+        (self._log.error if event == "worker_died" else self._log.info)(event, number=number)
+
     def failure(self, route: str, request_id: str, error: BaseException) -> None:
         """A fault of ours: where it arose, without the message, which may quote a record."""
         self._log.error("failure", route=route, request_id=request_id, error=type(error).__name__, at=places(error))
