@@ -52,13 +52,14 @@ class Connection(Protocol):
 class Dialect:
     """How statements are written for one database; `list_of` makes keys the one parameter that `among` takes.
 
-    `explain` stands before a statement to have its plan.
+    `explain` stands before a statement to have its plan. A plan that would show the values is made without them.
     """
 
     name: str
     compiler: Compiler
     list_of: Callable[[Sequence[str | None]], Any]
     explain: str
+    explains_without: bool
 
     def text_of(self, statement: ClauseElement, *names: str) -> str:
         """The SQL of a statement for the driver; `names` are its parameters in the order they are passed."""
@@ -73,8 +74,9 @@ def _as_json(keys: Sequence[str | None]) -> str:
     return orjson.dumps(keys).decode()
 
 
-SQLITE = Dialect("sqlite", sqlite.dialect(paramstyle="qmark"), _as_json, "EXPLAIN QUERY PLAN")
-POSTGRES = Dialect("postgresql", postgresql.dialect(paramstyle="numeric_dollar"), list, "EXPLAIN")  # type: ignore[no-untyped-call]
+SQLITE = Dialect("sqlite", sqlite.dialect(paramstyle="qmark"), _as_json, "EXPLAIN QUERY PLAN", False)
+_NUMBERED = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
+POSTGRES = Dialect("postgresql", _NUMBERED, list, "EXPLAIN (GENERIC_PLAN)", True)
 
 
 class Among(ColumnElement[bool]):

@@ -42,7 +42,7 @@ class PostgresConnection:
     def execute(self, sql: str, parameters: Sequence[Any] | None = None, /) -> Rows:
         """Run one statement."""
         try:
-            return self.raw.execute(sql, parameters)
+            return self.raw.execute(sql, parameters, prepare=False if parameters is None else None)
         except psycopg.Error as error:
             raise_for(error)
 

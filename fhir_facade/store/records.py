@@ -153,12 +153,18 @@ class Store:
                     began = perf_counter()
                     rows = len(connection.execute(text, values).fetchall())
                     took = 1000 * (perf_counter() - began)
-                    plan = tuple(row[-1] for row in connection.execute(f"{self.schema.dialect.explain} {text}", values))
+                    plan = self._plan(connection, text, values)
                     out.append(Explained(source.mapping, used, " ".join(text.split()), plan, rows, took))
                     used, found = (), found + rows
                     if found > query.count:
                         break
         return out
+
+    def _plan(self, connection: Connection, text: str, values: Sequence[Any]) -> tuple[str, ...]:
+        """How the database would carry out a statement; its values stand nowhere in it."""
+        dialect = self.schema.dialect
+        given = () if dialect.explains_without else (values,)
+        return tuple(row[-1] for row in connection.execute(f"{dialect.explain} {text}", *given))
 
     def _total(self, connection: Connection, query: Query, search: SearchPlan) -> int:
         """How many records match; no record is of two sources."""

@@ -12,6 +12,8 @@ from fhir_facade.rest.chain_names import MOST_STEPS
 from fhir_facade.rest.surface import FhirLane
 from fhir_facade.terminology.identity import is_national_identity_number
 
+BOTH_STORES = True
+
 PERSON = next(text for number in range(100_000) if is_national_identity_number(text := f"018190{number:05d}"))
 Ask = Callable[..., httpx.Response]
 LENIENT = {"Prefer": "handling=lenient"}

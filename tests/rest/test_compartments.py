@@ -17,6 +17,8 @@ from tests.rest.test_includes import Resources, references, stock
 from tests.rest.test_surface import PERSON
 from tests.rest.test_system_search import link, named
 
+BOTH_STORES = True
+
 __all__ = ["stock"]
 
 Ask = Callable[..., httpx.Response]

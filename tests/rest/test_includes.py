@@ -19,6 +19,8 @@ from fhir_facade.rest import includes
 from fhir_facade.rest.includes import forward_values, reverse_values
 from fhir_facade.rest.surface import FhirLane
 
+BOTH_STORES = True
+
 spec = importlib.util.spec_from_file_location("judge", Path(__file__).parents[1] / "laws" / "judge.py")
 assert spec and spec.loader
 judge = importlib.util.module_from_spec(spec)

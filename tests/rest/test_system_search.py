@@ -13,6 +13,8 @@ from fhir_facade.mapping.mapping_set import MappingSet
 from fhir_facade.rest.scope import common_parameters
 from tests.rest.test_surface import PERSON
 
+BOTH_STORES = True
+
 Ask = Callable[..., httpx.Response]
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 BASE = "http://facade.test/fhir"
