@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from types import FrameType
 
 ENDING = frozenset({signal.SIGINT, signal.SIGTERM})
+HEARD = (*ENDING, signal.SIGHUP, signal.SIGCHLD)
 DEATHS, SECONDS = 5, 60.0
 """So many deaths of each worker, in so many seconds, are too many."""
 
@@ -65,7 +66,7 @@ class _Parent:
     def run(self) -> None:
         wake_from, wake_to = os.pipe()
         os.set_blocking(wake_to, False)
-        before = {each: signal.signal(each, self._hear) for each in (*ENDING, signal.SIGHUP, signal.SIGCHLD)}
+        before = {each: signal.signal(each, self._hear) for each in HEARD}
         woken = signal.set_wakeup_fd(wake_to, warn_on_full_buffer=False)
         try:
             for _ in range(self.count):
@@ -109,9 +110,11 @@ class _Parent:
     def _begin(self) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)  # else a new worker would hear one as its parent does
         pid = os.fork()
         if pid:
             self.pids.add(pid)
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
             self.log("worker_begun", pid)
             return
         status = 1
@@ -120,6 +123,7 @@ class _Parent:
             for each in (*ENDING, signal.SIGCHLD):
                 signal.signal(each, signal.SIG_DFL)
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
             os.close(self.life_to)
             self.work(Place(lambda: os.write(self.begun_to, b"."), self.life_from))  # type: ignore[arg-type]
             status = 0

@@ -177,3 +177,31 @@ def test_a_signal_right_after_the_address_ends_it_in_order(database: Path, tmp_p
     with served(tmp_path, database) as parent:
         parent.process.send_signal(signal.SIGTERM)
         parent.process.wait(WAIT)
+
+
+HURRIED = """
+import os, signal
+from fhir_facade.workers import run_workers
+
+def work(place):
+    place.begun()
+    while True:
+        signal.pause()
+
+run_workers(4, work, lambda: None, lambda event, number: os.write(1, b"."))
+"""
+
+
+def test_a_worker_that_has_just_begun_hears_that_it_is_to_end() -> None:
+    """The parent is told to end while it begins them, so that the last is told in its first moments."""
+    for attempt in range(40):
+        with subprocess.Popen([sys.executable, "-c", HURRIED], stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            process.stdout.read(1 + attempt % 4)
+            process.send_signal(signal.SIGTERM)
+            try:
+                assert process.wait(20) == 0
+            except subprocess.TimeoutExpired:
+                for each in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+                    os.kill(int(each), signal.SIGKILL)
+                raise
