@@ -36,7 +36,6 @@ def sent(address: tuple[str, int], content: bytes) -> tuple[int, dict[str, str],
     """What comes back for these bytes: status, headers, body; the connection is read to its end."""
     with socket.create_connection(address, timeout=WAIT) as connection:
         connection.sendall(content)
-        connection.shutdown(socket.SHUT_WR)
         got = b""
         while part := connection.recv(65536):
             got += part
