@@ -22,9 +22,10 @@ from fhir_facade.store.code_system_files import read_codes
 from fhir_facade.store.code_system_rows import Head, Passed, Row, is_sound
 from fhir_facade.store.code_systems import compact, indexed_words, judge_file, recognised
 from fhir_facade.store.connections import SqliteConnections
+from fhir_facade.store.dialects import number
 from fhir_facade.store.edition_tables import APPLICATION, EDITIONS, LAYOUT, EditionTables, layout, number_of
 from fhir_facade.store.national_code_systems import named_system
-from fhir_facade.store.tables import number, text_of
+from fhir_facade.store.tables import text_of
 from fhir_facade.terminology.concepts import Edition, spaced
 
 BATCH = 1_000  # rows

@@ -13,8 +13,9 @@ from sqlalchemy import Select, func, literal_column, select, union_all
 
 from fhir_facade.outcome import Issue
 from fhir_facade.store.code_system_rows import shown
+from fhir_facade.store.dialects import parameter
 from fhir_facade.store.edition_tables import EDITIONS, EditionTables, at_most, edition_of
-from fhir_facade.store.tables import parameter, text_of
+from fhir_facade.store.tables import text_of
 from fhir_facade.terminology.concepts import Edition, newness
 
 LINES = 1 << 32  # the place of a row is its file's number and its line

@@ -12,7 +12,8 @@ from weakref import WeakSet
 from sqlalchemy import insert, select
 
 from fhir_facade.outcome import Issue, Refused
-from fhir_facade.store.tables import FINGERPRINT, TRANSACTIONS, Schema, parameter, text_of
+from fhir_facade.store.dialects import parameter
+from fhir_facade.store.tables import FINGERPRINT, TRANSACTIONS, Schema, text_of
 
 MEMORY = ":memory:"
 BUSY_SECONDS = 10.0

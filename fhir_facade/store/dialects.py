@@ -104,3 +104,13 @@ def _in_json(element: Among, compiler: SQLCompiler, **options: Any) -> str:
 def _in_array(element: Among, compiler: SQLCompiler, **options: Any) -> str:
     keys = bindparam(element.keys.key, type_=postgresql.ARRAY(Text))  # as its own type: a cast is done for every row
     return f"{compiler.process(element.column, **options)} = ANY({compiler.process(keys, **options)})"
+
+
+def parameter(name: str) -> BindParameter[str]:
+    """A named parameter."""
+    return bindparam(name, type_=Text)
+
+
+def number(name: str) -> BindParameter[int]:
+    """A named parameter that is a whole number."""
+    return bindparam(name, type_=WHOLE)

@@ -28,7 +28,8 @@ from sqlalchemy import (
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from fhir_facade.store.code_system_words import Words
-from fhir_facade.store.tables import number, parameter, text_of
+from fhir_facade.store.dialects import number, parameter
+from fhir_facade.store.tables import text_of
 from fhir_facade.terminology.concepts import Edition
 
 APPLICATION = 0x4E4F4353  # in the header of the file: it is ours, and not the store of records

@@ -13,9 +13,9 @@ from sqlalchemy import BindParameter, ColumnElement, Select, Table, func, select
 from fhir_facade.contracts import Clause, Query, Sort
 from fhir_facade.mapping.columns import KEY, column_name
 from fhir_facade.mapping.kinds import Kind
-from fhir_facade.store.dialects import Dialect
+from fhir_facade.store.dialects import Dialect, parameter
 from fhir_facade.store.keyset import ranges, walk_of
-from fhir_facade.store.tables import WRITTEN, KindTable, Schema, parameter
+from fhir_facade.store.tables import WRITTEN, KindTable, Schema
 
 SHAPES = 512  # compiled searches kept, whatever their values
 RESTRICTIONS = 2048  # restrictions kept with their values

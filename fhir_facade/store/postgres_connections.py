@@ -18,9 +18,9 @@ from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 from sqlalchemy import insert, select
 
 from fhir_facade.outcome import Issue, Refused
-from fhir_facade.store.dialects import POSTGRES, Rows
+from fhir_facade.store.dialects import POSTGRES, Rows, parameter
 from fhir_facade.store.location import Location
-from fhir_facade.store.tables import COUNTERS, FINGERPRINT, TRANSACTIONS, Schema, parameter
+from fhir_facade.store.tables import COUNTERS, FINGERPRINT, TRANSACTIONS, Schema
 
 BUSY_SECONDS = 10.0
 CONNECT_SECONDS = 5

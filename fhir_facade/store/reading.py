@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import ColumnElement, Select, and_, literal_column, or_, select
 
 from fhir_facade.contracts import Record
 from fhir_facade.mapping.columns import KEY, PARENT, column_name, link_column
-from fhir_facade.store.dialects import Connection, among
-from fhir_facade.store.tables import LISTS, KindTable, ListTable, Schema, number, parameter
+from fhir_facade.store.dialects import Connection, among, number, parameter
+from fhir_facade.store.tables import LISTS, KindTable, ListTable, Schema
 
 Row = tuple[Any, ...]
 
@@ -49,6 +49,7 @@ class _KindReader:
         self.many = text_of(rows.where(among(key)), "keys")
         after = rows.where(key > parameter("after")).order_by(key).limit(number("count")).offset(number("skip"))
         self.page = text_of(after, "after", "count", "skip")
+        self.changed = _changed(schema, rows, table.c[shape.kind.changed], key, table.c[shape.kind.version])
         self.lists = [
             _List(part.child.name, part.bit, part.names, *_two(schema, _items(part), part.table.c[PARENT]))
             for part in shape.lists
@@ -59,6 +60,17 @@ class _KindReader:
             name: _ByLink(*_two(schema, rows.order_by(*order, key), table.c[link_column(name)]))
             for name in shape.kind.links
         }
+
+
+def _changed(
+    schema: Schema, rows: Select[Any], changed: ColumnElement[str], key: ColumnElement[str], version: ColumnElement[int]
+) -> str:
+    """The newest changes from an instant on, behind a place."""
+    same = or_(key < parameter("under"), and_(key == parameter("key"), version < number("version")))
+    behind = or_(changed < parameter("at"), and_(changed == parameter("same"), same))
+    chosen = rows.where(changed >= parameter("since"), behind).order_by(changed.desc(), key.desc())
+    names = ("since", "at", "same", "under", "key", "version", "count")
+    return schema.text_of(chosen.limit(number("count")).offset(literal_column("0")), *names)
 
 
 def _rows(shape: KindTable) -> Select[Any]:
@@ -108,6 +120,15 @@ class Reader:
         """The first whole records in key order that come after a key."""
         reader = self._kinds[kind]
         rows = connection.execute(reader.page, (after, count, 0)).fetchall()
+        return self._whole(connection, reader, rows, True)
+
+    def changed(
+        self, connection: Connection, kind: str, since: str, after: tuple[str, str, int], count: int
+    ) -> list[Record]:
+        """The whole records that were changed last, from an instant on and behind a place (changed, key, version)."""
+        at, key, version = after
+        reader = self._kinds[kind]
+        rows = connection.execute(reader.changed, (since, at, at, key, key, version, count)).fetchall()
         return self._whole(connection, reader, rows, True)
 
     def related(self, connection: Connection, kind: str, link: str, keys: Sequence[str]) -> dict[str, list[Record]]:

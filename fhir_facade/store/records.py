@@ -30,10 +30,13 @@ from fhir_facade.store.keyset import Place, put_in_order, walk_of
 from fhir_facade.store.planning import Planner, SearchPlan, SourceRef
 from fhir_facade.store.reading import Reader
 from fhir_facade.store.tables import COUNTERS, LISTS, WRITTEN, Reference, Schema, build_schema
+from fhir_facade.store.versions import VERSIONS, Kept
 from fhir_facade.store.writer import Writer
 from fhir_facade.store.writing import Statements
 
 SCAN = 500  # records in memory at a time
+MOST_VERSIONS = 2**62
+LAST_INSTANT = "9999"
 
 
 class Connections(Protocol):
@@ -193,6 +196,51 @@ class Store:
             out.append(Found(source.mapping, place.key, record, position, place.stamp, ready))
         return out
 
+    def version(self, kind: str, key: str, number: int) -> Kept | None:
+        """Return one version of a record as it was, the present one or one of the journal; None when there is none."""
+        with self._connections.snapshot() as connection:
+            present = self._present(connection, kind, key)
+            if present is not None and present.version == number:
+                return present
+            return self._statements.journal.one(connection, kind, key, number)
+
+    def last_version(self, kind: str, key: str) -> Kept | None:
+        """Return the newest version of a record, which may be its deletion; None when it never was."""
+        with self._connections.snapshot() as connection:
+            return self._present(connection, kind, key) or self._statements.journal.newest(connection, kind, key)
+
+    def history(self, kind: str, key: str, count: int, *, before: int = 0, since: str = "") -> list[Kept]:
+        """Return at most so many versions of a record, newest first: below a version (0: all), from an instant on."""
+        with self._connections.snapshot() as connection:
+            present = self._present(connection, kind, key)
+            shown = present is not None and (not before or present.version < before) and present.changed >= since
+            found = [present] if present is not None and shown else []
+            below = before or MOST_VERSIONS
+            found += self._statements.journal.of_one(connection, kind, key, below, since, count - len(found))
+        return found
+
+    def history_of_kind(
+        self, kind: str, count: int, *, after: tuple[str, str, int] | None = None, since: str = ""
+    ) -> list[Kept]:
+        """Return at most so many versions of all records of a kind, newest first.
+
+        `after` is the place (changed, key, version) of the last one that is known.
+        """
+        at = after or (LAST_INSTANT, "", 0)
+        with self._connections.snapshot() as connection:
+            found = [self._kept(kind, record) for record in self._reader.changed(connection, kind, since, at, count)]
+            found += self._statements.journal.of_kind(connection, kind, since, at, count)
+        found.sort(key=lambda each: (each.changed, each.key, each.version), reverse=True)
+        return found[:count]
+
+    def _present(self, connection: Connection, kind: str, key: str) -> Kept | None:
+        record = self._reader.one(connection, kind, key)
+        return None if record is None else self._kept(kind, record)
+
+    def _kept(self, kind: str, record: Record) -> Kept:
+        shape = self.schema.shapes[kind].kind
+        return Kept(record["$key"], record[shape.version], str(record[shape.changed] or ""), record)
+
     @contextmanager
     def transaction(self) -> Iterator[Writer]:
         """Write: all that happens inside is committed at its end, or nothing when an exception leaves it.
@@ -218,12 +266,13 @@ class Store:
                 found.add((each.table.name, each.field, each.to))
         return [Issue("reference-dangling", table, {"field": field, "to": to}) for table, field, to in sorted(found)]
 
-    def digest(self) -> str:
-        """Return a SHA-256 over all that is stored: every record, its version and its lists."""
+    def digest(self, *, history: bool = False) -> str:
+        """Return a SHA-256 over all that is stored: every record, its version and its lists; the journal if asked."""
         digest = hashlib.sha256()
+        without = {COUNTERS} if history else {COUNTERS, VERSIONS}
         with self._connections.snapshot() as connection:
             for table in sorted(self.schema.metadata.tables.values(), key=lambda table: table.name):
-                if table.name != COUNTERS:
+                if table.name not in without:
                     columns = [column for column in table.c if column.name not in (LISTS, WRITTEN)]
                     digest.update(table.name.encode())
                     for row in connection.execute(self._whole(table, columns)):

@@ -9,15 +9,12 @@ from functools import cached_property
 from typing import Any
 
 from sqlalchemy import (
-    BindParameter,
     Column,
     ForeignKeyConstraint,
     Index,
     MetaData,
     PrimaryKeyConstraint,
     Table,
-    Text,
-    bindparam,
 )
 from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 from sqlalchemy.sql.elements import ClauseElement
@@ -35,6 +32,7 @@ from fhir_facade.mapping.columns import (
 from fhir_facade.mapping.kinds import ChildList, Field, Kind, Kinds, Link
 from fhir_facade.mapping.search_order import or_empty
 from fhir_facade.store.dialects import SQLITE, TEXT, WHOLE, Dialect
+from fhir_facade.store.versions import versions_table
 
 LISTS = "_lists"  # bit n is set when child list n may have items, so that a read asks for no empty list
 REMAINDERS = "_remainder"  # what resources said of the record and no mapping row took, as JSON by mapping name
@@ -108,6 +106,7 @@ class Schema:
     metadata: MetaData
     shapes: dict[str, KindTable]
     counters: Table
+    versions: Table
     references: list[Reference] = field(default_factory=list)
     dialect: Dialect = SQLITE
 
@@ -143,7 +142,7 @@ def build_schema(
     """Return the tables of the kinds with their search columns and the indexes that searches need."""
     metadata = MetaData()
     counters = Table(COUNTERS, metadata, Column("name", TEXT, primary_key=True), Column("value", WHOLE))
-    schema = Schema(kinds, metadata, {}, counters, dialect=dialect)
+    schema = Schema(kinds, metadata, {}, counters, versions_table(metadata), dialect=dialect)
     search: dict[tuple[str, str], list[SearchColumn]] = {}
     fields: dict[tuple[str, str], list[str]] = {}
     for column in search_columns:
@@ -273,16 +272,6 @@ def _point(schema: Schema, kind: Kind, table: Table, links: Iterable[Link], own_
 def _index(table: Table, columns: Iterable[str], key: str, head: str = "ix") -> None:
     for name in dict.fromkeys(columns):
         Index(f"{head}_{table.name}__{name}", table.c[name], table.c[key])
-
-
-def parameter(name: str) -> BindParameter[str]:
-    """A named parameter."""
-    return bindparam(name, type_=Text)
-
-
-def number(name: str) -> BindParameter[int]:
-    """A named parameter that is a whole number."""
-    return bindparam(name, type_=WHOLE)
 
 
 def text_of(statement: ClauseElement, *names: str) -> str:

@@ -1,4 +1,7 @@
-"""Write records: what comes is merged into what is stored, and versions tell of each change."""
+"""Write records: what comes is merged into what is stored, and versions tell of each change.
+
+A record has one new version in a transaction, however often it is changed there; what it was before is in the journal.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from fhir_facade.outcome import Issue, Refused
 from fhir_facade.store.dialects import Connection
 from fhir_facade.store.reading import Reader
 from fhir_facade.store.tables import TRANSACTIONS, parent_link
+from fhir_facade.store.versions import Kept
 from fhir_facade.store.writing import KindStatements, Statements
 
 Outcome = Literal["inserted", "updated", "unchanged"]
@@ -28,6 +32,7 @@ class Writer:
         self._reader = reader
         self._statements = statements
         self._list_of = statements.list_of
+        self._journal = statements.journal
         counted = connection.execute(statements.transactions, (TRANSACTIONS,)).fetchone()
         self._number: int = counted[0] + 1
         self._counted = False
@@ -81,8 +86,13 @@ class Writer:
         if record is None:
             return False
         self._count()
+        now = now or _now()
         gone = self._contained(kind.name, key)
+        link = parent_link(kind)
         self._connection.execute("SAVEPOINT deletion")
+        self._bury(gone, now)
+        if link is not None:
+            self._keep(link.to, [record["$" + link.name]])
         self._connection.execute(self._statements[kind.name].delete, (key,))
         pointing = [kind for name, keys in gone.items() for kind in self._pointing(name, keys)]
         if pointing:
@@ -90,10 +100,13 @@ class Writer:
         self._connection.execute("RELEASE deletion")
         if pointing:
             raise Refused(Issue("record-in-use", "", {"kind": kind.name, "by": sorted(set(pointing))}))
-        link = parent_link(kind)
         if link is not None:
-            self._touch(link, [record["$" + link.name]], now or _now())
+            self._touch(link, [record["$" + link.name]], now)
         return True
+
+    def contents(self, kind: Kind, key: str) -> dict[str, set[str]]:
+        """The keys, by kind, of the records that go when this one is deleted, itself among them."""
+        return self._contained(kind.name, key)
 
     def _merge(
         self, shape: KindStatements, chunk: Sequence[Record], now: str, supplied: Collection[str] | None
@@ -106,24 +119,77 @@ class Writer:
         updates: list[tuple[Record, Record]] = []
         for record in chunk:
             old = stored.get(record["$key"])
-            if old is None:
-                inserts.append({**record, kind.version: 1, kind.changed: now})
-                outcomes.append("inserted")
-                continue
-            new = merged(shape, old, record, supplied)
+            new = record if old is None else merged(shape, old, record, supplied)
             if new is None:
                 outcomes.append("unchanged")
-                continue
-            new[kind.version] = old[kind.version] + 1
-            new[kind.changed] = now
-            updates.append((old, new))
-            outcomes.append("updated")
+            elif old is None:
+                inserts.append(record)
+                outcomes.append("inserted")
+            else:
+                updates.append((old, new))
+                outcomes.append("updated")
         if inserts or updates:
             self._count()
+            inserts = self._begun(kind, inserts, now)
+            self._keep_before(kind, inserts, updates, now)
             self._insert(shape, inserts)
             self._update(shape, updates)
             self._tell_parents(kind, [*inserts, *chain.from_iterable(updates)], now)
         return outcomes
+
+    def _begun(self, kind: Kind, records: Sequence[Record], now: str) -> list[Record]:
+        """New records with their first version: the next one where there was such a record before."""
+        keys = [record["$key"] for record in records]
+        last = self._journal.last(self._connection, kind.name, keys) if keys else {}
+        return [{**record, kind.version: last.get(record["$key"], 0) + 1, kind.changed: now} for record in records]
+
+    def _keep_before(
+        self, kind: Kind, inserts: Sequence[Record], updates: Sequence[tuple[Record, Record]], now: str
+    ) -> None:
+        """Put into the journal what will change, here and in parents, and give what is updated its version."""
+        link = parent_link(kind)
+        keys: dict[str, set[str | None]] = {kind.name: {old["$key"] for old, _ in updates}}
+        if link is not None:
+            name = "$" + link.name
+            parents = {record[name] for record in chain(inserts, chain.from_iterable(updates))}
+            keys[link.to] = keys.get(link.to, set()) | parents
+        fresh = {name: self._keep(name, sorted(filter(None, some))) for name, some in keys.items()}[kind.name]
+        for old, new in updates:
+            new[kind.version] = old[kind.version] + (old["$key"] in fresh)
+            new[kind.changed] = now
+
+    def _keep(self, kind: str, keys: Sequence[str | None]) -> set[str]:
+        """Put the present state of records into the journal; returns those that had no version in this transaction."""
+        stale = self._stale(kind, keys)
+        if stale:
+            whole = self._reader.many(self._connection, kind, stale)
+            shape = self._statements[kind].kind
+            kept = [Kept(key, one[shape.version], one[shape.changed], one) for key, one in whole.items()]
+            self._journal.put(self._connection, kind, kept)
+        return set(stale)
+
+    def _stale(self, kind: str, keys: Sequence[str | None]) -> list[str]:
+        """Those of the keys whose records have had no version in this transaction."""
+        if not keys:
+            return []
+        rows = self._connection.execute(self._statements[kind].stale, (self._list_of(keys), self._number))
+        return [row[0] for row in rows]
+
+    def _bury(self, gone: Mapping[str, Collection[str]], now: str) -> None:
+        """Put what will be deleted into the journal, and that it is deleted; what nobody saw leaves no trace."""
+        for kind, keys in gone.items():
+            shape = self._statements[kind].kind
+            fresh = self._keep(kind, sorted(keys))
+            versions = {key: record[shape.version] for key, record in self._stored(kind, sorted(keys)).items()}
+            self._journal.put(
+                self._connection,
+                kind,
+                [
+                    Kept(key, version + (key in fresh), now, None)
+                    for key, version in versions.items()
+                    if key in fresh or version > 1
+                ],
+            )
 
     def _stored(self, kind: str, keys: Sequence[str]) -> dict[str, Record]:
         return self._reader.many(self._connection, kind, keys, embed=False)
@@ -172,10 +238,10 @@ class Writer:
             self._connection.execute(shape.mark, (bit, self._list_of(keys), bit))
 
     def _touch(self, link: Link, keys: Sequence[str | None], now: str) -> None:
-        """A new version for each record that has not had one in this transaction."""
+        """A new version for each record that has not had one in this transaction; `_keep` comes before."""
         shape = self._statements[link.to]
         kind = shape.kind
-        stale = [row[0] for row in self._connection.execute(shape.stale, (self._list_of(keys), self._number))]
+        stale = self._stale(kind.name, keys)
         if not stale:
             return
         records = list(self._stored(kind.name, stale).values())

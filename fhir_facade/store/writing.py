@@ -21,8 +21,9 @@ from sqlalchemy.schema import CreateIndex
 
 from fhir_facade.contracts import Record
 from fhir_facade.mapping.columns import KEY, PARENT, column_name, link_column
-from fhir_facade.store.dialects import among
-from fhir_facade.store.tables import LISTS, WRITTEN, KindTable, ListTable, Reference, Schema, number, parameter
+from fhir_facade.store.dialects import among, number, parameter
+from fhir_facade.store.tables import LISTS, WRITTEN, KindTable, ListTable, Reference, Schema
+from fhir_facade.store.versions import Journal
 
 Parameters = tuple[Any, ...]
 
@@ -123,6 +124,7 @@ class Statements:
     def __init__(self, schema: Schema) -> None:
         text_of = schema.text_of
         self.list_of = schema.dialect.list_of
+        self.journal = Journal(schema)
         self._kinds = {name: KindStatements(schema, shape) for name, shape in schema.shapes.items()}
         self.contained: dict[str, list[Reference]] = {}
         self.pointing: dict[str, list[Reference]] = {}

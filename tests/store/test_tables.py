@@ -11,7 +11,8 @@ from sqlalchemy import Integer, Text, select
 from fhir_facade.mapping.columns import KEY, PARENT, SearchColumn, column_name, link_column
 from fhir_facade.mapping.kinds import Kinds
 from fhir_facade.mapping.load_kinds import load_kinds
-from fhir_facade.store.tables import Schema, build_schema, parameter, text_of
+from fhir_facade.store.dialects import parameter
+from fhir_facade.store.tables import Schema, build_schema, text_of
 from tests.store_sample import folded, sample_kinds
 
 RECORDS = Path(__file__).parents[2] / "mappings" / "records"
