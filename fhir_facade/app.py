@@ -32,13 +32,14 @@ from fhir_facade.rest.negotiation import language
 from fhir_facade.rest.openapi import openapi
 from fhir_facade.rest.paging import PageTokens
 from fhir_facade.rest.rendered import Rendered
-from fhir_facade.rest.services import Services
+from fhir_facade.rest.services import Services, Writing
 from fhir_facade.rest.surface import PREFIX, FhirLane
 from fhir_facade.rest.terminology_resources import TYPES as TERMINOLOGY_TYPES
 from fhir_facade.rest.threads import Threads
 from fhir_facade.settings import Settings
 from fhir_facade.store.code_systems import open_editions
 from fhir_facade.store.opening import open_store
+from fhir_facade.store.records import Store
 from fhir_facade.validation_stream import catalogue_of, make_validator, own_packages
 from fhir_facade.whole_answers import WholeAnswers
 
@@ -72,7 +73,7 @@ def build_app(settings: Settings) -> Server:
         settings.database,
         mapping_set.kinds,
         mapping_set.search.columns,
-        read_only=True,
+        read_only=True,  # what is not there is not made
         replica=settings.database_replica,
         pool=settings.database_pool,
         timeout=settings.database_timeout,
@@ -99,10 +100,11 @@ def build_app(settings: Settings) -> Server:
         validator=validator,
         explain=settings.explain,
         rendered=Rendered(settings.rendered_bytes),
+        writing=_writing(store, settings),
     )
     log = AccessLog(settings.log_level)
     proxies = Proxies.of(settings.trusted_proxies) if settings.trusted_proxies else None
-    threads = Threads(settings.database_pool, remote=store.remote)
+    threads = Threads(settings.database_pool, remote=store.remote, waiting=settings.write_queue)
     lane = FhirLane(services, log, proxies, threads)
     reloader = Reloader(lane, store.schema, settings.mappings, log, settings.site_mappings, settings.profiles)
 
@@ -111,6 +113,15 @@ def build_app(settings: Settings) -> Server:
         store.close()
 
     return Server(lane, WholeAnswers(_rest(lane, close, reloader, settings), log, lane.request_id), close)
+
+
+def _writing(store: Store, settings: Settings) -> Writing | None:
+    """What changes are made with; None where nothing may be changed."""
+    if settings.read_only or not store.allow_changes():
+        return None
+    return Writing(
+        store, settings.require_profiles, settings.remainder, settings.create_on_update, settings.require_if_match
+    )
 
 
 def _rest(lane: FhirLane, close: Callable[[], None], reloader: Reloader, settings: Settings) -> FastAPI:

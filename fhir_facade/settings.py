@@ -66,6 +66,20 @@ class Settings(BaseSettings):
         default="keep",
         description="What becomes of elements that no mapping row takes, when neither request nor mapping says it.",
     )
+    read_only: bool = Field(default=False, description="Answers reads and searches only; nothing can be changed.")
+    create_on_update: bool = Field(
+        default=True, description="Lets an update (PUT) make a resource that is not there yet."
+    )
+    require_if_match: bool = Field(
+        default=False, description="Changes nothing that is stored without If-Match; the answer is 428."
+    )
+    require_profiles: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict,
+        description="Profiles that every resource of a type must keep to when it is written, as JSON by type.",
+    )
+    write_queue: int = Field(
+        default=256, ge=1, le=100_000, description="Changes that may wait for their turn in one process; else 503."
+    )
     base_url: str = Field(
         default="",
         description="What links begin with, https://fhir.example.no/fhir; made of host and port if empty.",

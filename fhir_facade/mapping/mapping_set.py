@@ -132,6 +132,10 @@ class CompiledMapping:
         head = f"{self.id_prefix}-"
         return resource_id[len(head) :] if resource_id.startswith(head) else None
 
+    def id_of(self, key: str) -> str:
+        """The id of the resource that a record with this key gives."""
+        return f"{self.id_prefix}-{key}" if self.id_prefix else key
+
     def version_of(self, record: Record) -> Version:
         """The version of a record and the instant of its last change, ISO 8601 UTC."""
         return record[self.kind.version], str(record.get(self.kind.changed) or "")

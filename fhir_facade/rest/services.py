@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from fhir_facade.mapping.care_dates import CareDates
     from fhir_facade.mapping.following import Referring
     from fhir_facade.mapping.mapping_set import MappingSet
+    from fhir_facade.mapping.put import Policy
     from fhir_facade.mapping.to_where import SearchPlan
     from fhir_facade.packages.registry import Packages
     from fhir_facade.profile.validator import Validator
     from fhir_facade.rest.answer import Answer
     from fhir_facade.rest.paging import PageTokens
+    from fhir_facade.store.records import Store
 
 
 if TYPE_CHECKING:
@@ -84,13 +86,28 @@ def clock() -> datetime:
 
 
 @dataclass(frozen=True)
+class Writing:
+    """What changes are made with. `profiles` are those that every resource of a type must keep to.
+
+    `remainder` is what becomes of elements that no row takes. `create_on_update` lets an update make what is not
+    there, `must_match` wants If-Match of every change.
+    """
+
+    store: Store
+    profiles: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    remainder: Policy = "keep"
+    create_on_update: bool = True
+    must_match: bool = False
+
+
+@dataclass(frozen=True)
 class Services:
     """What answers are made of. `base_url` ends without a slash; `statement` is what /metadata says.
 
     `translations` are the code maps of `mapping_set`; the lane makes both, whenever the mappings change.
     `packages` hold the profiles that /metadata lists. `validator` makes the validator when it is first needed; one
     request may bring `most_validated` bytes to it. `explain` says whether `_explain` is answered. `rendered` are
-    resources of `mapping_set`.
+    resources of `mapping_set`. `writing` is None where the server is for reading only.
     """
 
     mapping_set: MappingSet
@@ -107,6 +124,7 @@ class Services:
     most_validated: int = MOST_VALIDATED
     explain: bool = True
     rendered: Rendered = field(default_factory=lambda: Rendered(0))
+    writing: Writing | None = None
     bad_row: Callable[[str, str, BaseException], None] = lambda mapping, row, error: None
 
     @property
@@ -121,7 +139,7 @@ class Interaction:
 
     `operation` is the canonical of an operation's definition; `takes` are its parameters (name → type, example,
     meaning) and `answers` the types that it gives. A body that is a resource may be larger than a form, and be lines.
-    `reads` says what the store is asked for: nothing, one record by its key, or what may take longer.
+    `reads` says what the store is asked for: nothing, one record by its key, what may take longer, or a change.
     """
 
     code: str
@@ -134,4 +152,4 @@ class Interaction:
     operation: str = ""
     takes: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
     answers: tuple[str, ...] = ()
-    reads: Literal["", "record", "page"] = ""
+    reads: Literal["", "record", "page", "write"] = ""

@@ -23,6 +23,7 @@ from fhir_facade.rest.answer import Answer, outcome_answer
 from fhir_facade.rest.capabilities import ANSWERS as CAPABILITIES_ANSWERS
 from fhir_facade.rest.capabilities import TAKES as CAPABILITIES_TAKES
 from fhir_facade.rest.capabilities import capabilities, capability_statement
+from fhir_facade.rest.changes import CHANGES
 from fhir_facade.rest.compartments import search_compartment
 from fhir_facade.rest.encoding import GZIP, IDENTITY, ZSTD, accepted_coding, encode
 from fhir_facade.rest.everything import EVERYTHING
@@ -110,6 +111,7 @@ SURFACE: tuple[Interaction, ...] = (
         "Search what belongs to one resource with the parameters in a form, for terms that may not stand in a URL.",
         takes_body=True, answers=("Bundle",), reads="page",
     ),
+    *CHANGES,
     *EVERYTHING,
     *VALIDATION,
     *TERMINOLOGY,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -73,6 +74,10 @@ class SqliteConnections:
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
+
+    def may_write(self) -> bool:
+        """Whether the file may be written."""
+        return self._shared is not None or os.access(self.path, os.W_OK)
 
     def commit(self, connection: sqlite3.Connection) -> bool:
         """Commit; False, with nothing undone yet, when a reference points at no record."""

@@ -116,6 +116,14 @@ class PostgresConnections:
             finally:
                 _rolled_back(connection)
 
+    def may_write(self) -> bool:
+        """Whether the tables are ours to change: they are none of someone else's seen through views."""
+        with _taken(self._writers) as connection:
+            try:
+                return not of_views(connection)
+            finally:
+                _rolled_back(connection)
+
     def commit(self, connection: PostgresConnection) -> bool:
         """Commit; False, with nothing undone yet, when a reference points at no record."""
         connection.execute("SAVEPOINT written")

@@ -11,7 +11,8 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 from time import perf_counter
@@ -54,6 +55,10 @@ class Connections(Protocol):
         """A connection in a transaction that alone may write; rolled back unless it is committed inside."""
         ...
 
+    def may_write(self) -> bool:
+        """Whether what is stored can be changed through these connections."""
+        ...
+
     def commit(self, connection: Any) -> bool:
         """Commit; False, with nothing undone yet, when a reference points at no record."""
         ...
@@ -75,6 +80,11 @@ class Store:
         self._connections: Any = connections
         self._reader = Reader(schema)
         self._planner = Planner(schema)
+
+    def allow_changes(self) -> bool:
+        """Let a store that was opened for reading be written too; False where that cannot be."""
+        self.read_only = not self._connections.may_write()
+        return not self.read_only
 
     def get(self, kind: str, key: str) -> Record | None:
         """Return the whole record with its lists, or None."""
@@ -254,6 +264,13 @@ class Store:
             if not self._connections.commit(connection):
                 raise Refused(*self._dangling(connection))
 
+    def inside(self, writer: Writer) -> Store:
+        """The store as a transaction sees it, with what it has written so far; good as long as the transaction."""
+        seen = copy(self)
+        seen.read_only = True
+        seen._connections = _Inside(writer.connection)
+        return seen
+
     @cached_property
     def _statements(self) -> Statements:
         return Statements(self.schema)
@@ -285,6 +302,18 @@ class Store:
     def close(self) -> None:
         """Close the connections of every thread."""
         self._connections.close()
+
+
+class _Inside:
+    """The connection of one transaction, for all that is read."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def snapshot(self) -> AbstractContextManager[Connection]:
+        return nullcontext(self._connection)
+
+    one_read = snapshot
 
 
 class SqliteStore(Store):

@@ -28,7 +28,7 @@ class Writer:
     """Writes inside one transaction; `Store.transaction` gives it."""
 
     def __init__(self, connection: Connection, reader: Reader, statements: Statements) -> None:
-        self._connection = connection
+        self.connection = self._connection = connection
         self._reader = reader
         self._statements = statements
         self._list_of = statements.list_of

@@ -1,0 +1,333 @@
+"""Create, update, patch and delete over HTTP. https://hl7.org/fhir/R4/http.html#create
+
+What is acknowledged is stored; what is refused has changed nothing. An element that is not stored is always told of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from fhir_facade.contracts import Clause, Query, Resource
+from fhir_facade.json_text import Placed, located, read_text
+from fhir_facade.mapping.put import Policy
+from fhir_facade.outcome import Issue, Refused
+from fhir_facade.rest.answer import Answer, Header, pretty
+from fhir_facade.rest.conditional import http_date
+from fhir_facade.rest.negotiation import language
+from fhir_facade.rest.parameters import RESULT_PARAMETERS, parse
+from fhir_facade.rest.preferences import Level, Return, preferences, wanted_level, wanted_return
+from fhir_facade.rest.query_string import (
+    GENERAL,
+    Pairs,
+    check_format,
+    is_pretty,
+    is_true,
+    pairs_of,
+    refuse_person_number,
+    unknown_parameter,
+)
+from fhir_facade.rest.read import FHIR_ID
+from fhir_facade.rest.services import Interaction, Request, Services, Writing
+from fhir_facade.store.batches import shown
+from fhir_facade.validation_stream import outcome_of
+from fhir_facade.writes.change import Act, Change, Changed
+from fhir_facade.writes.changing import Changing, Found, Rules
+
+if TYPE_CHECKING:
+    from fhir_facade.store.records import Store
+
+JSON_TYPES = (b"application/fhir+json", b"application/json", b"text/json")
+ACCEPTED = b", ".join(JSON_TYPES[:2]).decode()
+BASE = "http://hl7.org/fhir/StructureDefinition/"
+DRY_RUN = "_dryrun"
+OUTCOMES = {
+    "created": ("created", "opprettet"),
+    "updated": ("updated", "oppdatert"),
+    "unchanged": ("left as it is", "latt være som den er"),
+    "found": ("found, and nothing created", "funnet, og ingenting opprettet"),
+    "deleted": ("deleted", "slettet"),
+    "absent": ("found missing already", "funnet å mangle allerede"),
+}
+TAKES = {
+    DRY_RUN: ("boolean", "true", "Do everything but the change itself, and tell what it would have been."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How a change is to be carried out and answered."""
+
+    indented: bool
+    dry_run: bool
+    returned: Return
+    tongue: str
+
+
+class Undone(Exception):
+    """Leaves a transaction whose changes are not wanted after all."""
+
+
+def create(services: Services, request: Request) -> Answer:
+    """Make a resource; with If-None-Exist only where none meets the condition."""
+    wanted, pairs = _asked(request)
+    _no_more(pairs, request.type)
+    given = request.headers.get(b"if-none-exist")
+    criteria = None if given is None else criteria_of(services, request.type, pairs_of(given.lstrip(b"?")))
+    return _changed(services, request, wanted, "create", criteria)
+
+
+def update(services: Services, request: Request) -> Answer:
+    """Put a resource in the place of the one with its id, or of the one that meets a condition."""
+    wanted, pairs = _asked(request)
+    return _changed(services, request, wanted, "update", _condition(services, request, pairs))
+
+
+def delete(services: Services, request: Request) -> Answer:
+    """Delete the resource with an id, or the one that meets a condition."""
+    wanted, pairs = _asked(request)
+    return _changed(services, request, wanted, "delete", _condition(services, request, pairs))
+
+
+# ---- what is asked
+
+
+def _asked(request: Request) -> tuple[Wanted, Pairs]:
+    """How the client wants it, and what is left of the query string."""
+    indented = dry_run = False
+    rest = Pairs()
+    for name, value in pairs_of(request.query):
+        refuse_person_number(f"{name} {value}", request.type)
+        if name == "_format":
+            check_format(value)
+        elif name == "_pretty":
+            indented = is_pretty(value)
+        elif name == DRY_RUN:
+            dry_run = is_true(name, value)
+        else:
+            rest.append((name, value))
+    prefer = request.headers.get(b"prefer", b"")
+    tongue = language(request.headers.get(b"accept-language", b""))
+    returned = wanted_return(prefer) or "representation"
+    return Wanted(indented, dry_run, "OperationOutcome" if dry_run else returned, tongue), rest
+
+
+def _no_more(pairs: Pairs, resource_type: str) -> None:
+    for name, _ in pairs:
+        raise Refused(unknown_parameter(name, resource_type, (*GENERAL, DRY_RUN)))
+
+
+def _condition(services: Services, request: Request, pairs: Pairs) -> tuple[Clause, ...] | None:
+    """The criteria of the query string; None where the path has an id."""
+    if request.id:
+        _no_more(pairs, request.type)
+        if not FHIR_ID(request.id):
+            raise Refused(Issue("id-invalid", f"{request.type}.id"))
+        return None
+    return criteria_of(services, request.type, pairs)
+
+
+def criteria_of(services: Services, resource_type: str, pairs: Pairs) -> tuple[Clause, ...]:
+    """Search parameters as a condition; Refused when they restrict nothing."""
+    for name, _ in pairs:
+        if name in RESULT_PARAMETERS or name.partition(":")[0] in ("_include", "_revinclude"):
+            raise Refused(Issue("condition-not-search", shown(name), {"name": shown(name)}))
+    asked = parse(services.mapping_set.search, resource_type, pairs, base=services.base_url, lenient=False)
+    if not asked.clauses:
+        raise Refused(Issue("condition-empty", resource_type))
+    return tuple(asked.clauses)
+
+
+def body_of(request: Request) -> tuple[Resource, list[Placed]]:
+    """The resource in a body, and what is to be said of its text; Unreadable when there is none in it."""
+    content = request.body or b""
+    if not content:
+        raise Refused(Issue("body-needed", request.type, {"allowed": ACCEPTED}))
+    media = request.headers.get(b"content-type", b"").lower().replace(b" ", b"").replace(b'"', b"")
+    charset = media.partition(b"charset=")[2].split(b";")[0]
+    if media.split(b";")[0] not in JSON_TYPES or charset not in (b"", b"utf-8", b"utf8"):
+        raise Refused(Issue("media-type-unsupported", "", {"allowed": ACCEPTED}))
+    reading = read_text(content, len(content))
+    if reading.resource is None:
+        raise Unreadable(reading.issues)
+    said = reading.resource.get("resourceType")
+    if request.type and said != request.type:
+        facts = {"found": shown(str(said)), "type": request.type}
+        raise Refused(Issue("resource-of-other-type", f"{request.type}.resourceType", facts))
+    return reading.resource, list(reading.issues)
+
+
+class Unreadable(Refused):
+    """A text that holds no resource; the faults have their places in it."""
+
+    def __init__(self, placed: Sequence[Placed]) -> None:
+        super().__init__(*(each.issue for each in placed))
+        self.placed = placed
+
+
+# ---- carried out
+
+
+def rules_of(services: Services, request: Request, writing: Writing) -> Rules:
+    """What the changes of a request keep to."""
+    prefer = request.headers.get(b"prefer", b"")
+    level, moment = wanted_level(prefer), services.now()
+    policy: Policy | None = "reject" if preferences(prefer).get("handling") == "strict" else None
+    search = services.mapping_set.search
+
+    def validate(resource: Resource) -> Sequence[Issue]:
+        profiles = writing.profiles.get(str(resource["resourceType"]), ())
+        report = services.validator().validate(resource, tuple(profiles), on=moment.date())
+        return [_at_level(each, level) for each in report.issues]
+
+    def find(store: Store, resource_type: str, criteria: Sequence[Clause]) -> list[Found]:
+        matches = store.find(Query(resource_type, tuple(criteria), count=2), search).matches
+        return [(services.mapping_set.mappings[each.mapping], each.key) for each in matches]
+
+    now = moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return Rules(
+        services.mapping_set, now, validate, find, policy, writing.remainder,
+        create_on_update=writing.create_on_update, must_match=writing.must_match,
+    )  # fmt: skip
+
+
+def _at_level(issue: Issue, level: Level) -> Issue:
+    """The issue with the severity that it has at a level: a profile only warns at base, a warning refuses at strict."""
+    if level == "strict" and (issue.severity or issue.entry.severity) == "warning":
+        return replace(issue, severity="error")
+    of_profile = issue.rule is not None and not issue.rule.profile.startswith(BASE)
+    if level == "base" and of_profile and issue.is_error:
+        return replace(issue, severity="warning")
+    return issue
+
+
+def _changed(
+    services: Services, request: Request, wanted: Wanted, act: Act, criteria: tuple[Clause, ...] | None
+) -> Answer:
+    writing = services.writing
+    if writing is None:
+        raise Refused(Issue("server-read-only", "", {"allowed": ["GET", "HEAD"]}))
+    try:
+        resource, said = (None, []) if act == "delete" else body_of(request)
+        change = Change(
+            act, request.type, request.id, resource, None, criteria, _text(request, b"if-match"),
+            _text(request, b"if-none-match") == "*", _text(request, b"x-cascade") == "delete",
+        )  # fmt: skip
+        answer = None
+        try:
+            with writing.store.transaction() as writer:
+                changing = Changing(writer, writing.store.inside(writer), rules_of(services, request, writing))
+                changed = changing.apply(change)
+                if nowhere := changing.dangling():
+                    raise Refused(*nowhere)
+                changed.issues[:0] = [each.issue for each in said]
+                answer = _answer(services, request, wanted, changing, changed)
+                if wanted.dry_run:
+                    raise Undone
+        except Undone:
+            pass
+    except Refused as refused:
+        return _refusal(request, wanted.tongue, refused)
+    if answer is None:
+        raise ValueError("a change that is carried out has an answer")
+    return answer
+
+
+def _text(request: Request, name: bytes) -> str | None:
+    value = request.headers.get(name)
+    return None if value is None else value.decode("latin-1").strip()
+
+
+# ---- answers
+
+
+def _answer(services: Services, request: Request, wanted: Wanted, changing: Changing, changed: Changed) -> Answer:
+    issues = list(changed.issues)
+    if changed.outcome in ("deleted", "absent"):
+        return _answer_of_deletion(wanted, changed)
+    body = changing.rendered(changed, issues)
+    status = 201 if changed.outcome == "created" and not wanted.dry_run else 200
+    returned = wanted.returned if changed.all_stored else "OperationOutcome"
+    headers = [*_headers(services, changed), (b"content-language", wanted.tongue.encode())]
+    if wanted.dry_run:
+        headers = headers[-1:]
+    if returned == "minimal":
+        return Answer(status, b"", *headers)
+    if returned == "OperationOutcome":
+        body = _report(wanted, changed, issues, request.body or b"")
+    return Answer(status, pretty(body) if wanted.indented else body, *headers)
+
+
+def _answer_of_deletion(wanted: Wanted, changed: Changed) -> Answer:
+    headers: list[Header] = [(b"content-language", wanted.tongue.encode())]
+    if changed.version is not None and changed.mapping is not None and not wanted.dry_run:
+        headers.append((b"etag", changed.mapping.etag(changed.version).encode()))
+    issues = [Issue("deleted-with", "", {"kind": kind, "count": count}) for kind, count in changed.gone.items()]
+    if not issues and wanted.returned != "OperationOutcome":
+        return Answer(204, b"", *headers)
+    body = _report(wanted, changed, issues, b"")
+    return Answer(200, pretty(body) if wanted.indented else body, *headers)
+
+
+def _headers(services: Services, changed: Changed) -> list[Header]:
+    mapping, version = changed.mapping, changed.version
+    if mapping is None or version is None:
+        return []
+    etag = mapping.etag(version)
+    tag = etag.removeprefix('W/"').rstrip('"')
+    place = f"{services.base_url}/{mapping.resource_type}/{changed.id}/_history/{tag}"
+    headers: list[Header] = [(b"etag", etag.encode()), (b"last-modified", http_date(version[1]))]
+    return [*headers, (b"location", place.encode())] if changed.outcome == "created" else headers
+
+
+def _report(wanted: Wanted, changed: Changed, issues: Sequence[Issue], content: bytes) -> bytes:
+    """The OperationOutcome of a change: what became of the elements that were sent."""
+    told = list(issues)
+    if wanted.dry_run:
+        english, norwegian = OUTCOMES[changed.outcome]
+        told.insert(0, Issue("dry-run-done", "", {"outcome": english, "utfall": norwegian}))
+    if not told:
+        told.append(Issue("resource-deleted-now" if changed.outcome == "deleted" else "resource-stored"))
+    placed = located(content, told) if content else [Placed(each) for each in told]
+    return orjson.dumps(outcome_of(placed, wanted.tongue))
+
+
+def _refusal(request: Request, tongue: str, refused: Refused) -> Answer:
+    """The OperationOutcome of a refusal, with line and column in what was sent."""
+    content = request.body or b""
+    placed: Sequence[Placed]
+    if isinstance(refused, Unreadable):
+        placed = refused.placed
+    else:
+        placed = located(content, list(refused.issues)) if content else [Placed(each) for each in refused.issues]
+    body = orjson.dumps(outcome_of(placed, tongue))
+    return Answer(refused.status, body, (b"content-language", tongue.encode()))
+
+
+def _row(code: str, method: str, template: str, handler: Any, documentation: str) -> Interaction:
+    return Interaction(
+        code, method, template, handler, documentation,
+        takes_body=method != "DELETE", takes_resource=method != "DELETE", takes=TAKES, reads="write",
+    )  # fmt: skip
+
+
+CHANGES: tuple[Interaction, ...] = (
+    _row(
+        "create", "POST", "/{type}", create,
+        "Make a resource. Its id is made of its identifiers. With If-None-Exist only where none meets the condition.",
+    ),
+    _row(
+        "update", "PUT", "/{type}/{id}", update,
+        "Put the resource in the place of the stored one. With If-Match only in the place of that version.",
+    ),
+    _row(
+        "update", "PUT", "/{type}", update,
+        "Put the resource in the place of the one that meets the search parameters, or make it where there is none.",
+    ),
+    _row("delete", "DELETE", "/{type}/{id}", delete, "Delete the resource. Its history stays."),
+    _row("delete", "DELETE", "/{type}", delete, "Delete the one resource that meets the search parameters."),
+)  # fmt: skip

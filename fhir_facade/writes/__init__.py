@@ -1,0 +1,1 @@
+"""Changes to what is stored, as FHIR tells them: create, update, patch and delete, each in one transaction."""
