@@ -5,7 +5,7 @@ The record and what no row took of the resource are stored together or not at al
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -50,7 +50,10 @@ def write_back(
 
 
 def mapping_for(mapping_set: MappingSet, resource: Resource) -> CompiledMapping:
-    """The mapping whose resource this is: by the prefix of its id, without one by what the mapping always says."""
+    """The mapping whose resource this is: by the prefix of its id, without one by what it says.
+
+    A mapping always says some codes; of those that say what this resource has, the one that takes most of it.
+    """
     named = str(resource["resourceType"])
     mappings = mapping_set.by_type.get(named, ())
     known = resource.get("id")
@@ -59,11 +62,22 @@ def mapping_for(mapping_set: MappingSet, resource: Resource) -> CompiledMapping:
         why = "its id belongs to none of them"
     else:
         fitting = [mapping for mapping in mappings if speaks_for(mapping, resource)]
+        fitting = _best(fitting, resource) if len(fitting) > 1 else fitting
         why = "several of them may be meant" if len(fitting) > 1 else "it lacks what each of them always says"
     if len(fitting) == 1:
         return fitting[0]
     facts = {"type": named, "reason": why, "allowed": [mapping.name for mapping in mappings] or ["none"]}
     raise Refused(Issue("resource-not-mapped", named, facts))
+
+
+def _best(mappings: Sequence[CompiledMapping], resource: Resource) -> list[CompiledMapping]:
+    """Those of the mappings that leave least of a new resource untaken."""
+    left = [_untaken(mapping.to_record(resource, policy="warn", assign=lambda *_: 1)) for mapping in mappings]
+    return [mapping for mapping, count in zip(mappings, left, strict=True) if count == min(left)]
+
+
+def _untaken(written: Written) -> tuple[bool, int]:
+    return written.record is None, sum(element.status == "refused" for element in written.elements)
 
 
 def speaks_for(mapping: CompiledMapping, resource: Resource) -> bool:
@@ -86,9 +100,12 @@ def judged(
         record = writer.get(kind, key)
         return None if record is None else {name: record.get(name) for name in kind.key}
 
+    def assign(field: str, record: Record) -> int:
+        return writer.next_number(mapping.kind, field, record)
+
     key = mapping.key_of(resource["id"]) if "id" in resource else None
     base = writer.get(mapping.kind, key) if key else None
-    written = mapping.to_record(resource, base, policy=policy, resolve=resolve, otherwise=otherwise)
+    written = mapping.to_record(resource, base, policy=policy, resolve=resolve, otherwise=otherwise, assign=assign)
     if base is None and written.record is not None:
         key = mapping.kinds.complete(mapping.kind, written.record)["$key"]
         base = writer.get(mapping.kind, key)

@@ -29,7 +29,8 @@ class Field:
 
     `code_list` is a Volven number; `judged_on` names the field whose date decides which codes are valid;
     `bindings` are places in NPR-melding: "Episode@debitor" an attribute, "Tjeneste#" a position among siblings,
-    "Kontakt|AvdOpp" the name of the part present, "Melding:module" the message module.
+    "Kontakt|AvdOpp" the name of the part present, "Melding:module" the message module. `assigned` says that the
+    store gives a new record the next number, when nothing else gives it one.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Field:
     bindings: tuple[str, ...]
     meaning: str
     at: str
+    assigned: bool = False
 
 
 @dataclass(frozen=True, slots=True)

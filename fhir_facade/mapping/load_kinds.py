@@ -21,7 +21,7 @@ KIND: Mapping[str, Shape] = {
     "changed": "text", "references": "tables", "fields": "tables", "children": "tables", "table": "text",
 }  # fmt: skip
 FIELD: Mapping[str, Shape] = dict.fromkeys(
-    ("type", "list", "on", "required", "max", "digits", "npr", "meaning"), "text"
+    ("type", "list", "on", "required", "assigned", "max", "digits", "npr", "meaning"), "text"
 )
 CHILD: Mapping[str, Shape] = {
     "key": "texts", "element": "text", "records": "text", "meaning": "text", "references": "tables",
@@ -129,7 +129,16 @@ def _field(file: str, name: str, whole: Table, line: int, findings: list[Finding
         bindings=tuple(str(spec.get("npr", "")).split()),
         meaning=str(spec.get("meaning", "")),
         at=f"{file}:{line}",
+        assigned=_assigned(file, spec, name, kind, findings),
     )
+
+
+def _assigned(file: str, spec: Table, name: str, kind: str, findings: list[Finding]) -> bool:
+    said = str(spec.get("assigned", ""))
+    if said and (said != "true" or kind != "integer"):
+        line = spec.at("assigned")
+        findings.append(Finding(file, line, f"'assigned' is true or left out, and only an integer can be: '{name}'"))
+    return said == "true"
 
 
 def _number(file: str, spec: Table, key: str, findings: list[Finding]) -> int:

@@ -29,7 +29,7 @@ from fhir_facade.mapping.load import Loader, mapping_files
 from fhir_facade.mapping.load_kinds import load_kinds
 from fhir_facade.mapping.overrides import placed, retold, seen_at, site_mapping_files, sources
 from fhir_facade.mapping.profiles import Profiles, load_profiles
-from fhir_facade.mapping.put import Policy, Putting, Written
+from fhir_facade.mapping.put import Assign, Policy, Putting, Written
 from fhir_facade.mapping.read_values import Resolve
 from fhir_facade.mapping.to_bytes import Render, compile_to_bytes
 from fhir_facade.mapping.to_fhir import Forward, compile_to_fhir
@@ -84,14 +84,15 @@ class CompiledMapping:
 
     def to_record(
         self, resource: Resource, base: Record | None = None, *, policy: Policy | None = None,
-        resolve: Resolve | None = None, otherwise: Policy = "keep",
+        resolve: Resolve | None = None, otherwise: Policy = "keep", assign: Assign | None = None,
     ) -> Written:  # fmt: skip
         """Put a resource into a record, on top of `base` where there is one; verified by rendering it again.
 
         `policy` says what becomes of elements that no row takes; without it the mapping's own `remainder:` does, and
-        without that `otherwise`. `resolve` finds the key fields behind ids that were too long to be read back.
+        without that `otherwise`. `resolve` finds the key fields behind ids that were too long to be read back, and
+        `assign` gives a new record what the store numbers by itself.
         """
-        return self.putting.put(resource, base, policy or self.rules.remainder or otherwise, resolve)
+        return self.putting.put(resource, base, policy or self.rules.remainder or otherwise, resolve, assign)
 
     def serve(self, record: Record, issues: list[Issue]) -> bytes:
         """The resource as it goes out: what the record gives, and what was kept beside it."""

@@ -34,6 +34,9 @@ from fhir_facade.mapping.take import Claims, Place, every, inbound, take
 from fhir_facade.outcome import Issue
 from fhir_facade.terminology.identity import is_national_identity_number
 
+Assign = Callable[[str, Record], int]
+"""The next number for a field of a new record, whose other key fields are known."""
+
 PERSON_LIKE = re.compile(r"\d{6}[ -]?\d{5}").search
 Policy = Literal["keep", "reject", "warn"]
 Status = Literal["accepted", "kept", "refused", "added", "defaulted"]
@@ -70,13 +73,19 @@ class Putting:
     reads: Callable[[Resource, Resolve], Fields | None]
     base_url: str = ""
 
-    def put(self, resource: Resource, base: Record | None, policy: Policy, resolve: Resolve | None) -> Written:
-        """Return the record that the resource becomes, on top of `base` where the record is known already."""
+    def put(
+        self, resource: Resource, base: Record | None, policy: Policy, resolve: Resolve | None,
+        assign: Assign | None = None,
+    ) -> Written:  # fmt: skip
+        """Return the record that the resource becomes, on top of `base` where the record is known already.
+
+        `assign` gives a new record what the store numbers by itself.
+        """
         find = resolver(self.kind, base, resolve)
         sent = bare(resource)
         quick = self.reads(sent, find)
         if quick is not None:  # the usual case: everything is taken, and comes back as it was sent
-            record, defaulted = self.record(quick, base)
+            record, defaulted = self.record(quick, base, assign)
             if not defaulted and not self.faults(record, base):
                 given = self.given(record)
                 added: tuple[Element, ...] = ()
@@ -86,7 +95,7 @@ class Putting:
                     return Written(record, None, added, ())
         sent = declaring(normalised(sent, self.systems, self.base_url), {}, self.profiles)
         found, claims = take(self.rules, self.kind, sent, find)
-        record, defaulted = self.record(found, base)
+        record, defaulted = self.record(found, base, assign)
         comparison = Comparison(claims)
         faults = self.faults(record, base)
         given = {} if faults else self.given(record)
@@ -108,10 +117,10 @@ class Putting:
             return given
         return bare(given)
 
-    def record(self, found: Fields, base: Record | None) -> tuple[Record, list[Rule]]:
+    def record(self, found: Fields, base: Record | None, assign: Assign | None) -> tuple[Record, list[Rule]]:
         """The record of what was found, and the rows whose default was used."""
         if base is None:
-            return self.new_record(found)
+            return self.new_record(found, assign)
         stored = self.stripped(base)
         key, get = self.kind.key, stored.get
         edited = [name for name in self.kind.fields if found.get(name) != get(name) and name not in key]
@@ -174,12 +183,16 @@ class Putting:
         quick = self.reads(resource, find)
         return take(self.rules, self.kind, resource, find)[0] if quick is None else quick
 
-    def new_record(self, found: Fields) -> tuple[Record, list[Rule]]:
+    def new_record(self, found: Fields, assign: Assign | None) -> tuple[Record, list[Rule]]:
         record, defaulted = dict(found), []
         for field, value, rule in self.defaults:
             if record.get(field) is None:
                 record[field] = value
                 defaulted.append(rule)
+        for name in self.kind.key if assign else ():
+            others = (each for each in self.kind.key if each != name)
+            if self.kind.fields[name].assigned and record.get(name) is None and all(map(record.get, others)):
+                record[name] = assign(name, record) if assign else None
         return record, defaulted
 
     @cached_property

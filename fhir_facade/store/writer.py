@@ -33,6 +33,7 @@ class Writer:
         self._statements = statements
         self._list_of = statements.list_of
         self._journal = statements.journal
+        self._kinds = statements.kinds
         counted = connection.execute(statements.transactions, (TRANSACTIONS,)).fetchone()
         self._number: int = counted[0] + 1
         self._counted = False
@@ -79,6 +80,24 @@ class Writer:
         self._connection.execute(index)
         row = self._connection.execute(statement, (value, *others.values())).fetchone()
         return None if row is None else row[0]
+
+    def next_number(self, kind: Kind, field_name: str, record: Record) -> int:
+        """One more than the greatest number in a field among records with the same other key fields.
+
+        The number of a record that was deleted is not given again.
+        """
+        statement, holder = self._statements[kind.name].greatest(field_name)
+        numbered = self._kinds.complete(kind, {name: record[name] for name in kind.key if name != field_name})
+        row = self._connection.execute(statement, [numbered[name] for name in holder]).fetchone()
+        number: int = (row[0] or 0) + 1
+        while self._was(kind, {**numbered, field_name: number}):
+            number += 1
+        return number
+
+    def _was(self, kind: Kind, fields: Record) -> bool:
+        """Whether there has been a record with this key."""
+        key = self._kinds.complete(kind, {name: fields[name] for name in kind.key})["$key"]
+        return bool(self._journal.last(self._connection, kind.name, [key]))
 
     def delete(self, kind: Kind, key: str, *, now: str = "") -> bool:
         """Delete a record and all it contains; False when there is none, Refused when others point at it."""

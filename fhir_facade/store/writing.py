@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -102,6 +103,23 @@ class KindStatements:
                 names.append(f"to_{name}")
         return self._text_of(update(table).values(values).where(table.c[KEY] == parameter("key")), *names, "key")
 
+    @cache  # noqa: B019 lives as long as the store
+    def greatest(self, field: str) -> tuple[str, tuple[str, ...]]:
+        """The statement that finds the greatest number in a field of the key among records that share the others.
+
+        With it the entries of a record that are its parameters: the reference that those make, where there is one,
+        since it has an index.
+        """
+        table, kind = self.shape.table, self.kind
+        names = tuple(name for name in kind.key if name != field)
+        link = next((link for link in kind.links.values() if set(link.fields) == set(names)), None)
+        columns = [table.c[column_name(name)] for name in names]
+        if link is not None:
+            names, columns = ("$" + link.name,), [table.c[link_column(link.name)]]
+        same = [column == bindparam(f"in_{column.name}") for column in columns]
+        chosen = select(func.max(table.c[column_name(field)])).where(*same)
+        return self._text_of(chosen, *(f"in_{column.name}" for column in columns)), names
+
     def lookup(self, field: str, others: tuple[str, ...]) -> tuple[str, str]:
         """The statements that build an index over a field, and that find a key by it and by other fields."""
         fields = (field, *others)
@@ -125,7 +143,8 @@ class Statements:
         text_of = schema.text_of
         self.list_of = schema.dialect.list_of
         self.journal = Journal(schema)
-        self._kinds = {name: KindStatements(schema, shape) for name, shape in schema.shapes.items()}
+        self.kinds = schema.kinds
+        self._shapes = {name: KindStatements(schema, shape) for name, shape in schema.shapes.items()}
         self.contained: dict[str, list[Reference]] = {}
         self.pointing: dict[str, list[Reference]] = {}
         self.source_keys: dict[Reference, str] = {}
@@ -140,4 +159,4 @@ class Statements:
         self.count = text_of(update(counters).values(value=number("number")).where(named), "number", "called")
 
     def __getitem__(self, kind: str) -> KindStatements:
-        return self._kinds[kind]
+        return self._shapes[kind]
