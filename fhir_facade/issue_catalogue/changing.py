@@ -146,7 +146,7 @@ ROWS: Rows = {
     "version-unknown": (
         "error", "not-found", 404,
         "There is no version '{version}' of this {type}{now}.",
-        "Det finnes ingen versjon '{version}' av denne {type}{now}.",
+        "Det finnes ingen versjon '{version}' av denne {type}{naa}.",
         "See which there are: [base]/{type}/[id]/_history.", "Se hvilke som finnes: [base]/{type}/[id]/_history.",
     ),
     "writes-queued": (

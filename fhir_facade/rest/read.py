@@ -82,6 +82,8 @@ def look_up(
             record = store.get(mapping.kind.name, key)
             if record is not None:
                 return mapping, record
+            if store.last_version(mapping.kind.name, key) is not None:
+                raise Refused(Issue("resource-deleted", f"{resource_type}.id", {"type": resource_type}))
     if not FHIR_ID(resource_id):
         raise Refused(Issue("id-invalid", f"{resource_type}.id"))
     raise Refused(Issue("not-found", f"{resource_type}.id", {"type": resource_type}))

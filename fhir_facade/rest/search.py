@@ -132,7 +132,7 @@ def _bad_row(services: Services, mapping: CompiledMapping, key: str, error: Base
     return Issue("record-not-rendered", "", {"row": row})
 
 
-def _outcome_entry(issues: list[Issue], self_link: str, tongue: str) -> bytes:
+def outcome_entry(issues: list[Issue], self_link: str, tongue: str) -> bytes:
     """The last entry, which says what the reader should know; the same issue is said once."""
     said = list({str(issue): issue for issue in issues}.values())[:MOST_ISSUES]
     entry = {
@@ -148,7 +148,7 @@ def searchset(
 ) -> bytes:
     """The Bundle of entries; what the reader should know stands in the last one."""
     if issues:
-        entries.append(_outcome_entry(issues, links["self"], language(request.headers.get(b"accept-language", b""))))
+        entries.append(outcome_entry(issues, links["self"], language(request.headers.get(b"accept-language", b""))))
     return _bundle(links, entries, total)
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from fhir_facade.rest.answer import Answer
     from fhir_facade.rest.paging import PageTokens
     from fhir_facade.store.records import Store
+    from fhir_facade.store.versions import Kept
 
 
 if TYPE_CHECKING:
@@ -47,6 +48,24 @@ class SearchableStore(Protocol):
         """Return the state of a record, or None."""
         ...
 
+    def version(self, kind: str, key: str, number: int) -> Kept | None:
+        """Return one version of a record as it was, or None."""
+        ...
+
+    def last_version(self, kind: str, key: str) -> Kept | None:
+        """Return the newest version of a record, which may be its deletion; None when it never was."""
+        ...
+
+    def history(self, kind: str, key: str, count: int, *, before: int = 0, since: str = "") -> list[Kept]:
+        """Return versions of a record, the newest first: below a version (0: all), from an instant on."""
+        ...
+
+    def history_of_kind(
+        self, kind: str, count: int, *, after: tuple[str, str, int] | None = None, since: str = ""
+    ) -> list[Kept]:
+        """Return versions of all records of a kind, the newest first, behind a place (changed, key, version)."""
+        ...
+
     def find(self, query: Query, search: Searches, known: Known | None = None) -> Page:
         """Return one page of matches in the total order; Refused when a value or a modifier is wrong.
 
@@ -62,7 +81,7 @@ class SearchableStore(Protocol):
 class Request:
     """One HTTP request without the framework; header names are lower-case bytes."""
 
-    __slots__ = ("body", "compartment", "format", "headers", "id", "method", "query", "request_id", "type")
+    __slots__ = ("body", "compartment", "format", "headers", "id", "method", "query", "request_id", "type", "version")
 
     def __init__(self, method: str, query: bytes, headers: dict[bytes, bytes], request_id: str) -> None:
         self.method = method
@@ -71,6 +90,7 @@ class Request:
         self.request_id = request_id
         self.type = ""
         self.id = ""
+        self.version = ""
         self.compartment = ""
         self.body: bytes | None = None
         self.format = "json"

@@ -29,6 +29,7 @@ from fhir_facade.rest.encoding import GZIP, IDENTITY, ZSTD, accepted_coding, enc
 from fhir_facade.rest.everything import EVERYTHING
 from fhir_facade.rest.formats import FORMAT_NAMED, choose_format, given_as, of_faults
 from fhir_facade.rest.forwarded import Proxies, base_url_of
+from fhir_facade.rest.history import HISTORY
 from fhir_facade.rest.lineage import ANSWERS as LINEAGE_ANSWERS
 from fhir_facade.rest.lineage import CANONICAL as LINEAGE
 from fhir_facade.rest.lineage import TAKES as LINEAGE_TAKES
@@ -112,6 +113,7 @@ SURFACE: tuple[Interaction, ...] = (
         takes_body=True, answers=("Bundle",), reads="page",
     ),
     *CHANGES,
+    *HISTORY,
     *EVERYTHING,
     *VALIDATION,
     *TERMINOLOGY,
@@ -289,6 +291,10 @@ class FhirLane:
             request.id = segments[1]
         if "{compartment}" in row.template:
             request.compartment, request.type = first, segments[2]
+        if "{vid}" in row.template:
+            if segments[2] != "_history":
+                raise Refused(Issue("path-unknown"))
+            request.version = last
         return row
 
 
