@@ -33,7 +33,7 @@ from fhir_facade.rest.openapi import openapi
 from fhir_facade.rest.paging import PageTokens
 from fhir_facade.rest.rendered import Rendered
 from fhir_facade.rest.services import Services, Writing
-from fhir_facade.rest.surface import PREFIX, FhirLane
+from fhir_facade.rest.surface import PREFIX, FhirLane, served_by
 from fhir_facade.rest.terminology_resources import TYPES as TERMINOLOGY_TYPES
 from fhir_facade.rest.threads import Threads
 from fhir_facade.settings import Settings
@@ -151,7 +151,7 @@ def _rest(lane: FhirLane, close: Callable[[], None], reloader: Reloader, setting
         document = described.get(key)
         if document is None:
             described.clear()
-            document = orjson.dumps(openapi(services.mapping_set, services.base_url, __version__))
+            document = orjson.dumps(openapi(services.mapping_set, services.base_url, __version__, served_by(services)))
             described[key] = document
         return Response(document, media_type="application/json")
 

@@ -122,11 +122,6 @@ ROWS: Rows = {
         "Store that resource first, or send both in one transaction.",
         "Lagre den ressursen først, eller send begge i én transaksjon.",
     ),
-    "server-read-only": (
-        "error", "not-supported", 405,
-        "This server is for reading only.", "Denne tjeneren er bare for lesing.",
-        "Methods that it answers: {allowed}.", "Metoder den svarer på: {allowed}.",
-    ),
     "body-needed": (
         "error", "required", 400,
         "A resource is expected in the body.", "En ressurs er ventet i kroppen.",

@@ -96,6 +96,11 @@ def _etag(statement: bytes) -> bytes:
     return b'W/"' + hashlib.sha256(statement).hexdigest()[:16].encode() + b'"'
 
 
+CHANGES = {"updateCreate": True, "conditionalCreate": True, "conditionalUpdate": True, "conditionalDelete": "single"}
+WHOLE = ("search-system", "history-system", "batch", "transaction")
+"""Interactions with the whole system."""
+
+
 def capability_statement(
     mapping_set: MappingSet,
     surface: Sequence[Interaction],
@@ -144,8 +149,9 @@ def _rest(mapping_set: MappingSet, surface: Sequence[Interaction], profiles: Map
             **({"supportedProfile": profiles[resource_type]} if resource_type in profiles else {}),
             "interaction": [{"code": code, "documentation": by_code[code]} for code in codes],
             "versioning": "versioned",
-            "readHistory": False,
+            "readHistory": "vread" in by_code,
             "conditionalRead": "full-support",
+            **(CHANGES if "update" in by_code else {}),
         }
         if parameters:
             included = {
@@ -170,7 +176,7 @@ def _rest(mapping_set: MappingSet, surface: Sequence[Interaction], profiles: Map
         "interaction": [
             {"code": row.code, "documentation": row.documentation}
             for row in surface
-            if row.code == "search-system" and row.method == "GET"
+            if row.code in WHOLE and (row.method == "GET" or row.code != "search-system")
         ],
         "searchParam": [search_param(each) for each in common_parameters(mapping_set.search, types).values()],
         "compartment": [each.url for each in compartments(mapping_set.search).values()],

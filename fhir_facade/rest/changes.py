@@ -46,7 +46,7 @@ ACCEPTED = b", ".join(JSON_TYPES[:2]).decode()
 BASE = "http://hl7.org/fhir/StructureDefinition/"
 DRY_RUN = "_dryrun"
 OUTCOMES = {
-    "created": ("created", "opprettet"),
+    "created": ("created", "laget"),
     "updated": ("updated", "oppdatert"),
     "unchanged": ("left as it is", "latt være som den er"),
     "found": ("found, and nothing created", "funnet, og ingenting opprettet"),
@@ -210,7 +210,7 @@ def _changed(
 ) -> Answer:
     writing = services.writing
     if writing is None:
-        raise Refused(Issue("server-read-only", "", {"allowed": ["GET", "HEAD"]}))
+        raise ValueError("a server for reading only has no route to here")
     try:
         resource, said = (None, []) if act == "delete" else body_of(request)
         change = Change(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fhir_facade.mapping.compartments import compartments
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from fhir_facade.mapping.to_where import SearchPlan
 
 MEDIA = "application/fhir+json"
+VERSION_ID = "^[0-9]{1,15}-[0-9a-f]{8}$"
 AS_XML = "application/fhir+xml"
 LINES = "application/fhir+ndjson"
 FORM = "application/x-www-form-urlencoded"
@@ -36,25 +37,37 @@ FAULTS = {
     "404": "Nothing is served here.",
     "405": "The method is not served here; Allow says which are.",
     "406": "The format cannot be given.",
-    "410": "The link to a page is too old.",
+    "409": "What is stored stands in the way: it is there already, or is referred to.",
+    "410": "The link to a page is too old, or the resource is deleted.",
+    "412": "A condition does not hold: another version is stored, or several resources meet the criteria.",
     "413": "The body is larger than is read here.",
     "415": "The body is of a media type that is not read here.",
     "422": "One answer cannot hold all that is asked for.",
+    "428": "This server wants If-Match with every change.",
     "500": "Something failed inside the server.",
+    "503": "The store does not answer, or too much is waiting; Retry-After says when to ask again.",
 }
 BODY_FAULTS = {"413", "415"}
+CHANGE_FAULTS = {"409", "412", "428"}
+CHANGES = ("create", "update", "patch", "delete")
+HISTORIES = ("history-instance", "history-type", "history-system")
 SEARCHES = ("search-type", "search-system", "search-compartment")
 AS_TEXT = {"schema": {"type": "string"}}
 """What is said of a format that a JSON schema cannot describe."""
 SHAPING = {*RESULT_PARAMETERS} - {"_count", "_page"}
-VERSIONED = ("read", "lineage")
+VERSIONED = ("read", "vread", "lineage")
 """Interactions whose answer has a version that can be asked about."""
 
 
-def openapi(mapping_set: MappingSet, base_url: str = EXAMPLE_BASE, version: str = "0.1.0") -> dict[str, Any]:
+def openapi(
+    mapping_set: MappingSet,
+    base_url: str = EXAMPLE_BASE,
+    version: str = "0.1.0",
+    surface: Sequence[Interaction] = SURFACE,
+) -> dict[str, Any]:
     """Return the OpenAPI 3.1 document of everything under /fhir: a path for each type and interaction."""
     paths: dict[str, dict[str, Any]] = {}
-    for row in SURFACE:
+    for row in surface:
         for place in _places(mapping_set, row):
             operation = _operation(mapping_set, row, place)
             paths.setdefault(place.path, {})[row.method.lower()] = operation
@@ -108,43 +121,81 @@ def _places(mapping_set: MappingSet, row: Interaction) -> Iterator[Place]:
 def _operation(mapping_set: MappingSet, row: Interaction, place: Place) -> dict[str, Any]:
     resource_type = place.type
     parameters = list(_parameters(mapping_set, row, place))
-    unlikely = (set() if row.takes_body else BODY_FAULTS) | (set() if row.code == "expand" else {"422"})
-    unlikely |= set() if row.code == "search-type" else {"410"}
-    faults = sorted(FAULTS.keys() - unlikely)
     on_instances = row.operation and "{id}" in row.template
     level = "instance" if on_instances and (resource_type in TERMINOLOGY_TYPES or row.code == "validate") else ""
-    content: dict[str, Any]
+    if _is_conditional(row):
+        level = "by-search"
+    form = row.takes_body and row.code not in CHANGES
     operation: dict[str, Any] = {
-        "operationId": "-".join(filter(None, (row.code, *_named(place), level, "post" if row.takes_body else ""))),
+        "operationId": "-".join(filter(None, (row.code, *_named(place), level, "post" if form else ""))),
         "summary": row.documentation,
         "tags": [resource_type] if resource_type and not place.compartment else [],
         "parameters": [
             each for each in parameters if row.takes_resource or not row.takes_body or each["in"] != "query"
         ],
-        "responses": {"200": _success(row, resource_type)}
-        | {status: {"$ref": f"#/components/responses/{status}"} for status in faults},
+        "responses": _successes(row, resource_type)
+        | {status: {"$ref": f"#/components/responses/{status}"} for status in _faults(row)},
     }
     if row.code in VERSIONED or row.code == "capabilities":
         operation["responses"]["304"] = {"description": "The client's copy is current."}
+    if row.takes_body:
+        operation["requestBody"] = _body(row, resource_type, parameters)
+    operation["responses"] = dict(sorted(operation["responses"].items()))
+    return operation
+
+
+def _is_conditional(row: Interaction) -> bool:
+    """Whether a change says by search parameters which resource is meant."""
+    return row.code in CHANGES and row.method != "POST" and "{id}" not in row.template
+
+
+def _faults(row: Interaction) -> list[str]:
+    changing = row.code in CHANGES
+    unlikely = set() if changing else CHANGE_FAULTS
+    unlikely |= set() if row.takes_body else BODY_FAULTS
+    unlikely |= set() if row.code == "expand" or changing else {"422"}
+    unlikely |= set() if changing or row.code in ("search-type", "read", "vread", *HISTORIES) else {"410"}
+    return sorted(FAULTS.keys() - unlikely)
+
+
+def _body(row: Interaction, resource_type: str, parameters: list[dict[str, Any]]) -> dict[str, Any]:
+    """What is sent with a request."""
+    if row.code in CHANGES:
+        return {"content": {MEDIA: {"schema": {"$ref": f"#/components/schemas/{resource_type}"}}}, "required": True}
     if row.takes_resource:
         resource = {"type": "object", "description": "A resource, or a Parameters with one; what it is, is judged."}
         lines = {"type": "string", "description": "A resource a line, answered with an OperationOutcome a line."}
         content = {MEDIA: {"schema": resource}, LINES: {"schema": lines}}
-        operation["requestBody"] = {"content": content, "required": "{id}" not in row.template}
-    elif row.takes_body:
-        properties = {each["name"]: each["schema"] for each in parameters if each["in"] == "query"}
-        schema = {"type": "object", "properties": properties, "additionalProperties": False}
-        content = {FORM: {"schema": schema}}
-        if row.operation:
-            content[MEDIA] = {"schema": {"$ref": "#/components/schemas/Parameters"}}
-        operation["requestBody"] = {"content": content}
-    operation["responses"] = dict(sorted(operation["responses"].items()))
-    return operation
+        return {"content": content, "required": "{id}" not in row.template}
+    properties = {each["name"]: each["schema"] for each in parameters if each["in"] == "query"}
+    form: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
+    content = {FORM: {"schema": form}}
+    if row.operation:
+        content[MEDIA] = {"schema": {"$ref": "#/components/schemas/Parameters"}}
+    return {"content": content}
 
 
 def _named(place: Place) -> tuple[str, ...]:
     """What an operation is called after: its type, or the compartment and what is sought in it."""
     return (place.compartment, place.type or "all") if place.compartment else (place.type,)
+
+
+def _successes(row: Interaction, resource_type: str) -> dict[str, Any]:
+    """The answers that are no faults, by status."""
+    if row.code not in CHANGES:
+        return {"200": _success(row, resource_type)}
+    names = ("OperationOutcome",) if row.code == "delete" else (resource_type, "OperationOutcome")
+    schemas = [{"$ref": f"#/components/schemas/{each}"} for each in names]
+    whole = {"schema": schemas[0] if len(schemas) == 1 else {"oneOf": schemas}}
+    etag = {"ETag": {"schema": {"type": "string"}, "description": "The version that it is now."}}
+    content = {MEDIA: whole, AS_XML: AS_TEXT}
+    changed = {"description": "It is as was asked; by Prefer its form, a report, or nothing.", "content": content}
+    if row.code == "delete":
+        gone = {"description": "It is deleted, or was not there.", "headers": etag}
+        return {"204": gone, "200": changed | {"headers": etag}}
+    place = {"Location": {"schema": {"type": "string"}, "description": "Where the version can be read."}}
+    made = {"description": "It is made.", "content": content, "headers": etag | place}
+    return {"200": changed | {"headers": etag}} | ({} if row.code == "patch" else {"201": made})
 
 
 def _success(row: Interaction, resource_type: str) -> dict[str, Any]:
@@ -173,6 +224,8 @@ def _success(row: Interaction, resource_type: str) -> dict[str, Any]:
 def _parameters(mapping_set: MappingSet, row: Interaction, place: Place) -> Iterator[dict[str, Any]]:
     """The parameters of one operation: id, search parameters with examples, and those of the answer."""
     resource_type, search = place.type, mapping_set.search
+    if "{vid}" in row.template:
+        yield {"name": "vid", "in": "path", "required": True, "schema": {"type": "string", "pattern": VERSION_ID}}
     if "{id}" in row.template:
         form = {"type": "string", "pattern": "^[A-Za-z0-9.-]{1,64}$"}
         yield {"name": "id", "in": "path", "required": True, "schema": form}
@@ -180,7 +233,7 @@ def _parameters(mapping_set: MappingSet, row: Interaction, place: Place) -> Iter
         for code, (kind, example, _) in search_parameters(resource_type).items():
             held = of_search(kind, example)
             yield {"name": code, "in": "query", "description": f"Example: {code}={example}.", "schema": held}
-    elif row.code in SEARCHES:
+    elif row.code in SEARCHES or _is_conditional(row):
         known = common_parameters(search, place.searched)
         for code in sorted(known):
             parameter = known[code]
@@ -193,7 +246,7 @@ def _parameters(mapping_set: MappingSet, row: Interaction, place: Place) -> Iter
     for name, (kind, example, meaning) in _taken(row, place).items():
         if kind in IN_A_BODY:
             continue  # what is not primitive can be told in a Parameters resource only
-        shaping = name in SHAPING or row.code in ("capabilities", "lineage", "search-type")
+        shaping = name in SHAPING or row.code in ("capabilities", "lineage", "search-type", *HISTORIES)
         taken = _of_result(row, place, name, kind, example) if shaping else of_input(name, kind, example)
         if name == TYPE:
             taken = listed(place.searched) | {"examples": [example]}

@@ -119,6 +119,12 @@ SURFACE: tuple[Interaction, ...] = (
     *TERMINOLOGY,
 )  # fmt: skip
 
+
+def served_by(services: Services) -> tuple[Interaction, ...]:
+    """The rows that a server answers: all, or those that change nothing."""
+    return SURFACE if services.writing is not None else tuple(row for row in SURFACE if row.reads != "write")
+
+
 _LONG_NUMBER = re.compile(r"\d{5}").search  # nothing shorter can be part of an identity number
 _UNROUTED = "(none)"
 
@@ -187,7 +193,7 @@ class FhirLane:
         """The services with other mappings, and all that is made of them made."""
         now = self.services
         mapping_set.search.use(now.catalogue)
-        statement = capability_statement(mapping_set, SURFACE, now.base_url, now.version, now.packages)
+        statement = capability_statement(mapping_set, served_by(now), now.base_url, now.version, now.packages)
         told = translations(mapping_set)
         rendered = Rendered(now.rendered.limit)  # what other mappings made is theirs
         return replace(now, mapping_set=mapping_set, translations=told, statement=statement, rendered=rendered)
@@ -205,7 +211,7 @@ class FhirLane:
         if made_of is not now:  # new, or the mappings have changed since
             if len(self._by_base) >= MOST_BASES:
                 del self._by_base[next(iter(self._by_base))]
-            statement = capability_statement(now.mapping_set, SURFACE, base, now.version, now.packages)
+            statement = capability_statement(now.mapping_set, served_by(now), base, now.version, now.packages)
             made = replace(now, base_url=base, statement=statement)
             self._by_base[base] = (now, made)
         return made
@@ -283,6 +289,8 @@ class FhirLane:
             if not (judging and size == 2 and is_resource_type(first)):
                 _check_type(first, types)
             request.type = first
+        if self.services.writing is None:
+            methods = {method: row for method, row in methods.items() if row.reads != "write"}
         row = methods.get(request.method)
         if row is None:
             allowed = list(methods)

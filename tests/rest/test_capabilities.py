@@ -12,6 +12,8 @@ import pytest
 
 from fhir_facade.mapping.compartments import compartments
 from fhir_facade.mapping.mapping_set import MappingSet
+from fhir_facade.rest.capabilities import capability_statement
+from fhir_facade.rest.changes import TAKES as CHANGING
 from fhir_facade.rest.openapi import http_examples, openapi
 from fhir_facade.rest.parameters import RESULT_PARAMETERS
 from fhir_facade.rest.services import Interaction
@@ -20,12 +22,13 @@ from fhir_facade.rest.terminology_resources import TYPES
 from fhir_facade.rest.terminology_search import RESULT
 
 Ask = Callable[..., httpx.Response]
+READING = tuple(row for row in SURFACE if row.reads != "write")
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 @pytest.fixture(scope="module")
 def document(mapping_set: MappingSet) -> dict[str, Any]:
-    return openapi(mapping_set)
+    return openapi(mapping_set, surface=READING)
 
 
 def claimed(statement: dict[str, Any]) -> dict[str, tuple[set[str], set[str]]]:
@@ -56,7 +59,8 @@ def test_the_statement_is_not_sent_twice(ask: Ask) -> None:
     assert ask("GET", "/fhir/metadata?mode=normative").status_code == 400
 
 
-def test_statement_and_openapi_claim_the_same(ask: Ask, document: dict[str, Any]) -> None:
+def claimed_by(document: dict[str, Any]) -> dict[str, tuple[set[str], set[str]]]:
+    """The same of an OpenAPI document."""
     by_type: dict[str, tuple[set[str], set[str]]] = {}
     for path, methods in document["paths"].items():
         for operation in methods.values():
@@ -64,10 +68,25 @@ def test_statement_and_openapi_claim_the_same(ask: Ask, document: dict[str, Any]
                 codes, parameters = by_type.setdefault(resource_type, (set(), set()))
                 codes.add(operation["operationId"].removesuffix("-head").split(f"-{resource_type}")[0])
                 if path == f"/{resource_type}":
-                    parameters |= (
-                        {each["name"] for each in operation["parameters"]} - RESULT_PARAMETERS.keys() - RESULT.keys()
-                    )
-    assert by_type == claimed(ask("GET", "/fhir/metadata").json())
+                    found = {each["name"] for each in operation["parameters"]}
+                    parameters |= found - RESULT_PARAMETERS.keys() - RESULT.keys() - CHANGING.keys()
+    return by_type
+
+
+def test_statement_and_openapi_claim_the_same(ask: Ask, document: dict[str, Any]) -> None:
+    assert claimed_by(document) == claimed(ask("GET", "/fhir/metadata").json())
+
+
+def test_a_server_that_can_be_changed_claims_that_too(mapping_set: MappingSet) -> None:
+    statement = orjson.loads(capability_statement(mapping_set, SURFACE, "http://x/fhir", "0"))
+    here = claimed_by(openapi(mapping_set))
+    assert here == claimed(statement)
+    assert {"create", "update", "delete", "vread", "history-instance"} <= here["Encounter"][0]
+    assert "create" not in here["ValueSet"][0]
+    for resource in statement["rest"][0]["resource"]:
+        if resource["type"] not in TYPES:
+            assert resource["conditionalDelete"] == "single"
+            assert all(resource[f"{name}"] for name in ("updateCreate", "conditionalCreate", "conditionalUpdate"))
 
 
 def test_statement_and_openapi_claim_the_same_includes(ask: Ask, document: dict[str, Any]) -> None:
@@ -84,7 +103,7 @@ def test_statement_and_openapi_claim_the_same_includes(ask: Ask, document: dict[
 
 def test_what_is_searched_across_types_is_claimed_once(ask: Ask, document: dict[str, Any]) -> None:
     rest = ask("GET", "/fhir/metadata").json()["rest"][0]
-    assert [each["code"] for each in rest["interaction"]] == ["search-system"]
+    assert [each["code"] for each in rest["interaction"]] == ["search-system", "history-system"]
     claimed_here = {each["name"] for each in rest["searchParam"]}
     listed = {each["name"] for each in document["paths"]["/"]["get"]["parameters"]} - RESULT_PARAMETERS.keys()
     assert listed == claimed_here | {"_type"}
@@ -95,7 +114,7 @@ def test_what_is_searched_across_types_is_claimed_once(ask: Ask, document: dict[
 def test_every_row_of_the_surface_is_in_openapi_and_no_more(document: dict[str, Any], mapping_set: MappingSet) -> None:
     rows = {
         (path, method)
-        for row in SURFACE
+        for row in READING
         for path in paths_of(row, mapping_set)
         for method in ((row.method.lower(), "head") if row.method == "GET" else (row.method.lower(),))
     }
@@ -142,7 +161,8 @@ def test_every_claimed_parameter_is_answered_and_its_example_too(ask: Ask, mappi
         if resource_type in TYPES:
             continue  # tests/rest/test_terminology_search.py
         own = {"everything"} if resource_type in ("Patient", "Encounter") else set()
-        assert codes == {"read", "search-type", "lineage", "validate"} | own
+        versions = {"vread", "history-instance", "history-type"}
+        assert codes == {"read", "search-type", "lineage", "validate"} | versions | own
         known = mapping_set.search.parameters(resource_type)
         for code in parameters:
             for value in (EXAMPLES[known[code].type], known[code].example):

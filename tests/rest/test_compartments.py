@@ -126,7 +126,6 @@ def test_a_token_is_good_in_its_own_compartment_only(ask: Ask, patient: str, sto
         ("Patient/no+body/Encounter", 400, "id-invalid", ""),
         ("Patient/{id}/Encuonter", 404, "compartment-type-unknown", "Encounter"),
         ("Patient/{id}/Organization", 404, "compartment-type-unknown", "Encounter"),
-        ("Patient/{id}/_history", 404, "path-unknown", ""),
         ("Patient/{id}/_search", 404, "path-unknown", ""),
         ("Patient/{id}/$everythin", 404, "operation-unknown", ""),
         ("Organization/1/Encounter", 404, "compartment-unknown", "Practitioner"),

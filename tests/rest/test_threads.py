@@ -113,4 +113,11 @@ def test_every_row_that_asks_the_store_says_so() -> None:
         "everything": "page",
         "read": "record",
         "lineage": "record",
+        "vread": "page",
+        "history-instance": "page",
+        "history-type": "page",
+        "history-system": "page",
+        "create": "write",
+        "update": "write",
+        "delete": "write",
     }
