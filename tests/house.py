@@ -98,19 +98,21 @@ def changeable(kind: Kind) -> list[str]:
     return [name for name in kind.fields if name not in fixed]
 
 
-def sent_by(lane: FhirLane, path: str, headers: dict[str, str] | None = None) -> tuple[int, dict[str, str], bytes]:
-    """Status, headers and body of one GET, without a socket or an event loop."""
+def sent_by(
+    lane: FhirLane, path: str, headers: dict[str, str] | None = None, method: str = "GET", content: bytes = b""
+) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers and body of one request, without a socket or an event loop."""
     parts = urlsplit(path)
     sent: list[Any] = []
 
     async def receive() -> Any:
-        return {"type": "http.request", "body": b""}
+        return {"type": "http.request", "body": content}
 
     async def send(message: Any) -> None:
         sent.append(message)
 
     given = [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()]
-    scope = {"type": "http", "method": "GET", "path": parts.path, "query_string": parts.query.encode()}
+    scope = {"type": "http", "method": method, "path": parts.path, "query_string": parts.query.encode()}
     call: Any = lane({**scope, "headers": given}, receive, send)
     with suppress(StopIteration):
         call.send(None)

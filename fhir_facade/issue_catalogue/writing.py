@@ -16,6 +16,11 @@ ROWS: Rows = {
         "Ingen rad i mappingen tar dette elementet; det er lagret ved siden av posten og kommer tilbake ved lesing.",
         "", "",
     ),
+    "element-added": (
+        "information", "informational", 200,
+        "The record gives this element too; it was not sent.", "Posten gir dette elementet også; det ble ikke sendt.",
+        "", "",
+    ),
     "remainder-without-place": (
         "warning", "incomplete", 200,
         "{count} elements that were kept beside the record have lost their place, for the record has changed since.",

@@ -251,7 +251,9 @@ def _answer(services: Services, request: Request, wanted: Wanted, changing: Chan
         return _answer_of_deletion(wanted, changed)
     body = changing.rendered(changed, issues)
     status = 201 if changed.outcome == "created" and not wanted.dry_run else 200
-    returned = wanted.returned if changed.all_stored else "OperationOutcome"
+    returned = wanted.returned
+    if not changed.all_stored or (changed.added and returned == "minimal"):
+        returned = "OperationOutcome"  # whatever is preferred: what is not as it was sent is told
     headers = [*_headers(services, changed), (b"content-language", wanted.tongue.encode())]
     if wanted.dry_run:
         headers = headers[-1:]
@@ -286,7 +288,7 @@ def _headers(services: Services, changed: Changed) -> list[Header]:
 
 def _report(wanted: Wanted, changed: Changed, issues: Sequence[Issue], content: bytes) -> bytes:
     """The OperationOutcome of a change: what became of the elements that were sent."""
-    told = list(issues)
+    told = [*issues, *(Issue("element-added", path) for path in changed.added)]
     if wanted.dry_run:
         english, norwegian = OUTCOMES[changed.outcome]
         told.insert(0, Issue("dry-run-done", "", {"outcome": english, "utfall": norwegian}))

@@ -62,3 +62,8 @@ class Changed:
     def all_stored(self) -> bool:
         """Whether every element that was sent is stored, in the record or beside it."""
         return all(element.status != "refused" for element in self.elements)
+
+    @property
+    def added(self) -> list[str]:
+        """The paths of elements that the record gives and nobody sent; the id is everyone's to expect."""
+        return [each.path for each in self.elements if each.status == "added" and not each.path.endswith(".id")]
