@@ -69,19 +69,19 @@ class Reading:
     A resource with keys that stand twice is there, with their last values.
     """
 
-    resource: dict[str, Any] | None
+    resource: Any
     issues: tuple[Placed, ...] = ()
 
 
-def read_text(content: bytes, most: int = MOST_BYTES) -> Reading:
-    """Read one JSON object of at most so many bytes."""
+def read_text(content: bytes, most: int = MOST_BYTES, *, kinds: tuple[type, ...] = (dict,)) -> Reading:
+    """Read one JSON object of at most so many bytes, or a value of another of the `kinds`."""
     if len(content) > most:
         return _unread(Issue("json-too-large", "", {"limit": most}))
     try:
         value = orjson.loads(content)
     except orjson.JSONDecodeError as error:
         return _unread(*_not_json(content, error))
-    if type(value) is not dict:
+    if type(value) not in kinds:
         return _unread(_json_issue(NO_OBJECT), *Places(content).locate(""))
     if is_too_deep(content, value):
         return _unread(Issue("json-too-deep", "", {"limit": DEEPEST}))

@@ -25,8 +25,8 @@ from fhir_facade.mapping.compare import (
     same_value,
 )  # fmt: skip
 from fhir_facade.mapping.field_values import PlainTests, Unfit, check
-from fhir_facade.mapping.ir import Coded, Copy, Each, Logical, MappingRules, Rule, declared_profiles
-from fhir_facade.mapping.kinds import ChildList, Field, Kind, Kinds
+from fhir_facade.mapping.ir import Coded, Copy, Each, Logical, MappingRules, Refer, Rule, declared_profiles
+from fhir_facade.mapping.kinds import ChildList, Field, Kind, Kinds, Link
 from fhir_facade.mapping.list_items import is_edited, is_repeated, partner, without_derived
 from fhir_facade.mapping.read_values import Fields, Resolve
 from fhir_facade.mapping.row_facts import said_by
@@ -289,6 +289,14 @@ class Putting:
                 yield Issue("field-type", self.path_of(name), facts)
             if name in key and is_national_identity_number(str(value).strip()):
                 yield Issue("person-number-as-key", self.path_of(name), {"field": name})
+
+    def path_of_link(self, link: Link) -> str:
+        """Where in the resource a reference of the record is read from."""
+        for rule in inbound(self.rules.rules):
+            for each in every((rule,)):
+                if isinstance(each, Refer) and each.link == link.name:
+                    return ".".join([self.rules.resource_type, rule.path_text])
+        return self.path_of(link.fields[-1])
 
     def path_of(self, field: str) -> str:
         """Where in the resource a field is read from: the first row that carries it."""

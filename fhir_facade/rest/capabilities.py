@@ -97,6 +97,7 @@ def _etag(statement: bytes) -> bytes:
 
 
 CHANGES = {"updateCreate": True, "conditionalCreate": True, "conditionalUpdate": True, "conditionalDelete": "single"}
+PATCHES = ("application/json-patch+json", "application/merge-patch+json", "application/fhir+json")
 WHOLE = ("search-system", "history-system", "batch", "transaction")
 """Interactions with the whole system."""
 
@@ -127,6 +128,7 @@ def capability_statement(
         "implementation": {"description": f"fhir_facade{held}", "url": base_url},
         "fhirVersion": "4.0.1",
         "format": [each for name in MEDIA for each in (MEDIA[name][0], name)],
+        **({"patchFormat": list(PATCHES)} if any(row.code == "patch" for row in surface) else {}),
         **({"implementationGuide": guides} if guides else {}),
         "rest": [_rest(mapping_set, surface, profiles)],
     }

@@ -5,9 +5,10 @@ What is acknowledged is stored; what is refused has changed nothing. An element 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -16,6 +17,7 @@ from fhir_facade.contracts import Clause, Query, Resource
 from fhir_facade.json_text import Placed, located, read_text
 from fhir_facade.mapping.put import Policy
 from fhir_facade.outcome import Issue, Refused
+from fhir_facade.patching.formats import FORMATS, format_of, patched
 from fhir_facade.rest.answer import Answer, Header, pretty
 from fhir_facade.rest.conditional import http_date
 from fhir_facade.rest.negotiation import language
@@ -41,8 +43,10 @@ from fhir_facade.writes.changing import Changing, Found, Rules
 if TYPE_CHECKING:
     from fhir_facade.store.records import Store
 
-JSON_TYPES = (b"application/fhir+json", b"application/json", b"text/json")
-ACCEPTED = b", ".join(JSON_TYPES[:2]).decode()
+JSON_TYPES = ("application/fhir+json", "application/json", "text/json")
+ACCEPTED = ", ".join(JSON_TYPES[:2])
+PATCH_TYPES = tuple(media for row in FORMATS for media in row.media)
+PATCHES = ", ".join(PATCH_TYPES)
 BASE = "http://hl7.org/fhir/StructureDefinition/"
 DRY_RUN = "_dryrun"
 OUTCOMES = {
@@ -85,6 +89,12 @@ def update(services: Services, request: Request) -> Answer:
     """Put a resource in the place of the one with its id, or of the one that meets a condition."""
     wanted, pairs = _asked(request)
     return _changed(services, request, wanted, "update", _condition(services, request, pairs))
+
+
+def patch(services: Services, request: Request) -> Answer:
+    """Change parts of the resource with an id, or of the one that meets a condition."""
+    wanted, pairs = _asked(request)
+    return _changed(services, request, wanted, "patch", _condition(services, request, pairs))
 
 
 def delete(services: Services, request: Request) -> Answer:
@@ -142,23 +152,45 @@ def criteria_of(services: Services, resource_type: str, pairs: Pairs) -> tuple[C
     return tuple(asked.clauses)
 
 
-def body_of(request: Request) -> tuple[Resource, list[Placed]]:
-    """The resource in a body, and what is to be said of its text; Unreadable when there is none in it."""
-    content = request.body or b""
-    if not content:
-        raise Refused(Issue("body-needed", request.type, {"allowed": ACCEPTED}))
-    media = request.headers.get(b"content-type", b"").lower().replace(b" ", b"").replace(b'"', b"")
-    charset = media.partition(b"charset=")[2].split(b";")[0]
-    if media.split(b";")[0] not in JSON_TYPES or charset not in (b"", b"utf-8", b"utf8"):
-        raise Refused(Issue("media-type-unsupported", "", {"allowed": ACCEPTED}))
-    reading = read_text(content, len(content))
-    if reading.resource is None:
-        raise Unreadable(reading.issues)
-    said = reading.resource.get("resourceType")
+def body_of(request: Request) -> Resource:
+    """The resource in a body; Unreadable when there is none in it."""
+    _check_media(request, JSON_TYPES, ACCEPTED)
+    resource: Resource = _read(request, (dict,))
+    said = resource.get("resourceType")
     if request.type and said != request.type:
         facts = {"found": shown(str(said)), "type": request.type}
         raise Refused(Issue("resource-of-other-type", f"{request.type}.resourceType", facts))
-    return reading.resource, list(reading.issues)
+    return resource
+
+
+def patch_of(request: Request) -> Callable[[Resource], Resource]:
+    """What the patch in a body makes of a resource; Unreadable when it is none."""
+    media = _check_media(request, PATCH_TYPES, PATCHES)
+    patch = _read(request, (dict, list))
+    row = format_of(media, patch)
+    if row is None:
+        raise Refused(Issue("media-type-unsupported", "", {"allowed": PATCHES}))
+    return partial(patched, patch=patch, row=row)
+
+
+def _check_media(request: Request, known: Sequence[str], allowed: str) -> str:
+    """The media type of a body; Refused when it is none of those that are read."""
+    if not request.body:
+        raise Refused(Issue("body-needed", request.type, {"allowed": allowed}))
+    said = request.headers.get(b"content-type", b"").decode("latin-1").lower().replace(" ", "").replace('"', "")
+    media, _, rest = said.partition(";")
+    charset = rest.partition("charset=")[2].split(";")[0]
+    if media not in known or charset not in ("", "utf-8", "utf8"):
+        raise Refused(Issue("media-type-unsupported", "", {"allowed": allowed}))
+    return media
+
+
+def _read(request: Request, kinds: tuple[type, ...]) -> Any:
+    content = request.body or b""
+    reading = read_text(content, len(content), kinds=kinds)
+    if reading.resource is None or any(each.issue.is_error for each in reading.issues):
+        raise Unreadable(reading.issues)
+    return reading.resource
 
 
 class Unreadable(Refused):
@@ -212,11 +244,7 @@ def _changed(
     if writing is None:
         raise ValueError("a server for reading only has no route to here")
     try:
-        resource, said = (None, []) if act == "delete" else body_of(request)
-        change = Change(
-            act, request.type, request.id, resource, None, criteria, _text(request, b"if-match"),
-            _text(request, b"if-none-match") == "*", _text(request, b"x-cascade") == "delete",
-        )  # fmt: skip
+        change = _change(request, act, criteria)
         answer = None
         try:
             with writing.store.transaction() as writer:
@@ -224,7 +252,6 @@ def _changed(
                 changed = changing.apply(change)
                 if nowhere := changing.dangling():
                     raise Refused(*nowhere)
-                changed.issues[:0] = [each.issue for each in said]
                 answer = _answer(services, request, wanted, changing, changed)
                 if wanted.dry_run:
                     raise Undone
@@ -235,6 +262,21 @@ def _changed(
     if answer is None:
         raise ValueError("a change that is carried out has an answer")
     return answer
+
+
+def _change(request: Request, act: Act, criteria: tuple[Clause, ...] | None) -> Change:
+    """What a request asks to be changed."""
+    return Change(
+        act,
+        request.type,
+        request.id,
+        resource=body_of(request) if act in ("create", "update") else None,
+        patched=patch_of(request) if act == "patch" else None,
+        criteria=criteria,
+        if_match=_text(request, b"if-match"),
+        if_none_match=_text(request, b"if-none-match") == "*",
+        cascade=_text(request, b"x-cascade") == "delete",
+    )
 
 
 def _text(request: Request, name: bytes) -> str | None:
@@ -260,7 +302,7 @@ def _answer(services: Services, request: Request, wanted: Wanted, changing: Chan
     if returned == "minimal":
         return Answer(status, b"", *headers)
     if returned == "OperationOutcome":
-        body = _report(wanted, changed, issues, request.body or b"")
+        body = _report(wanted, changed, issues, b"" if request.method == "PATCH" else request.body or b"")
     return Answer(status, pretty(body) if wanted.indented else body, *headers)
 
 
@@ -304,6 +346,8 @@ def _refusal(request: Request, tongue: str, refused: Refused) -> Answer:
     placed: Sequence[Placed]
     if isinstance(refused, Unreadable):
         placed = refused.placed
+    elif request.method == "PATCH":  # paths are those of what the patch makes, which nobody has sent
+        placed = [Placed(each) for each in refused.issues]
     else:
         placed = located(content, list(refused.issues)) if content else [Placed(each) for each in refused.issues]
     body = orjson.dumps(outcome_of(placed, tongue))
@@ -330,6 +374,11 @@ CHANGES: tuple[Interaction, ...] = (
         "update", "PUT", "/{type}", update,
         "Put the resource in the place of the one that meets the search parameters, or make it where there is none.",
     ),
+    _row(
+        "patch", "PATCH", "/{type}/{id}", patch,
+        "Change parts of the resource: by JSON Patch, by JSON Merge Patch, or by FHIRPath Patch in a Parameters.",
+    ),
+    _row("patch", "PATCH", "/{type}", patch, "Change parts of the one resource that meets the search parameters."),
     _row("delete", "DELETE", "/{type}/{id}", delete, "Delete the resource. Its history stays."),
     _row("delete", "DELETE", "/{type}", delete, "Delete the one resource that meets the search parameters."),
 )  # fmt: skip

@@ -31,6 +31,7 @@ VERSION_ID = "^[0-9]{1,15}-[0-9a-f]{8}$"
 AS_XML = "application/fhir+xml"
 LINES = "application/fhir+ndjson"
 FORM = "application/x-www-form-urlencoded"
+JSON_PATCH, MERGE_PATCH = "application/json-patch+json", "application/merge-patch+json"
 EXAMPLE_BASE = "http://127.0.0.1:8000/fhir"
 FAULTS = {
     "400": "A parameter, a value or an id is wrong.",
@@ -160,6 +161,12 @@ def _faults(row: Interaction) -> list[str]:
 
 def _body(row: Interaction, resource_type: str, parameters: list[dict[str, Any]]) -> dict[str, Any]:
     """What is sent with a request."""
+    content: dict[str, Any]
+    if row.code == "patch":
+        operations = {"type": "array", "items": {"type": "object"}, "description": "JSON Patch (RFC 6902)."}
+        merge = {"type": "object", "description": "JSON Merge Patch (RFC 7396)."}
+        content = {JSON_PATCH: {"schema": operations}, MERGE_PATCH: {"schema": merge}}
+        return {"content": content | {MEDIA: {"schema": {"$ref": "#/components/schemas/Parameters"}}}, "required": True}
     if row.code in CHANGES:
         return {"content": {MEDIA: {"schema": {"$ref": f"#/components/schemas/{resource_type}"}}}, "required": True}
     if row.takes_resource:

@@ -179,7 +179,7 @@ class Changing:
             raise Refused(*faults)
         said = list(self.rules.validate(resource))
         if any(issue.is_error for issue in said):
-            raise Refused(*said)
+            raise Invalid(*said)
         mapping = found[0] if found else mapping_for(self.rules.mapping_set, resource)
         rules = self.rules
         written = judged(self.writer, mapping, resource, rules.policy, rules.otherwise)
@@ -223,7 +223,7 @@ class Changing:
             for link in mapping.kind.links.values():
                 target, key = mapping.kinds[link.to], record["$" + link.name]
                 if key is not None and target.elements and not self.writer.existing(target, [key]):
-                    at = mapping.putting.path_of(link.fields[-1])
+                    at = mapping.putting.path_of_link(link)
                     found.append(Issue("reference-to-nothing", at, {"to": link.to}))
         return found
 
@@ -234,6 +234,14 @@ class Changing:
         record = self._stored((changed.mapping, changed.key))
         changed.version = changed.mapping.version_of(record)
         return changed.mapping.serve(record, issues)
+
+
+class Invalid(Refused):
+    """A resource that breaks the rules of R4 or of its profiles."""
+
+    @property
+    def status(self) -> int:
+        return 422
 
 
 class NotTaken(Refused):

@@ -119,5 +119,6 @@ def test_every_row_that_asks_the_store_says_so() -> None:
         "history-system": "page",
         "create": "write",
         "update": "write",
+        "patch": "write",
         "delete": "write",
     }
