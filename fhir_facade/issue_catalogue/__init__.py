@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fhir_facade.issue_catalogue import (
+    bundles,
     http,
     including,
     loading,
@@ -19,6 +20,7 @@ from fhir_facade.issue_catalogue.row import Rows
 ROWS: Rows = {
     code: row
     for rows in (
+        bundles,
         http,
         including,
         search_codes,
