@@ -18,8 +18,12 @@ from fhir_facade.profile.references import DEEPEST, Pointer, parse, type_of
 
 NAMING = frozenset({"uri", "url", "oid", "uuid"})
 
-_TAGS = re.compile(r"""<!--.*?-->|<!\[CDATA\[.*?\]\]>|<(?:a|img)\s(?:[^>"']|"[^"]*"|'[^']*')*>""", re.DOTALL)
-_LINKS = re.compile(r"""(?P<before>\s(?:href|src)\s*=\s*)(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)')""")
+# What is not closed ends with the text, and no part holds "<", so that each character is looked at once.
+_TAGS = re.compile(
+    r"""<!--.*?(?:-->|\Z)|<!\[CDATA\[.*?(?:\]\]>|\Z)|<(?:a|img)\s(?:[^<>"']|"[^"<]*"|'[^'<]*')*>""", re.DOTALL
+)
+_ATTRIBUTES = re.compile(r"""(?P<before>\s(?P<name>[\w:.-]+)\s*=\s*)(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)')""")
+LINKING = ("href", "src")
 
 
 class Link(NamedTuple):
@@ -73,7 +77,8 @@ def _link(text: str, path: str, name: str, place: tuple[str | int, ...]) -> Iter
     elif kind == "xhtml":
         for tag in _TAGS.finditer(text):
             if tag[0][1] != "!":
-                yield from (Link("xhtml", place, _said(found)) for found in _LINKS.finditer(tag[0]))
+                attributes = _ATTRIBUTES.finditer(tag[0])
+                yield from (Link("xhtml", place, _said(each)) for each in attributes if each["name"] in LINKING)
 
 
 def _said(found: re.Match[str]) -> str:
@@ -90,12 +95,12 @@ def with_links(narrative: str, becomes: Mapping[str, str]) -> str:
     """The narrative with its hrefs and srcs replaced where `becomes` has them; all else stays as it is."""
 
     def link(found: re.Match[str]) -> str:
-        new = becomes.get(_said(found))
+        new = becomes.get(_said(found)) if found["name"] in LINKING else None
         if new is None:
             return found[0]
         return f'{found["before"]}"{new}"' if found["double"] is not None else f"{found['before']}'{new}'"
 
-    return _TAGS.sub(lambda tag: tag[0] if tag[0][1] == "!" else _LINKS.sub(link, tag[0]), narrative)
+    return _TAGS.sub(lambda tag: tag[0] if tag[0][1] == "!" else _ATTRIBUTES.sub(link, tag[0]), narrative)
 
 
 class Names:
