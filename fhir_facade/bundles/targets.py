@@ -82,7 +82,7 @@ def target_of(method: str, url: str, at: str, bases: Collection[str]) -> Target 
     named = segments[0] if segments and segments[0][0] not in "_$" else ""
     if holds_person_number(unquote(below.replace("+", " "))):
         return Issue("person-number-in-url", at, {"type": named if is_resource(named) else "[type]"})
-    if mark and criteria_of(query) is None:
+    if mark and method in CHANGES and criteria_of(query) is None:  # a search judges its own parameters
         return _invalid(at, "the part after ? is no name=value", "delen etter ? er ikke navn=verdi")
     if named and named != "metadata" and not is_resource(named):
         facts = {"type": shown(named), "nearest": nearest(shown(named), definitions().resource_types)}
