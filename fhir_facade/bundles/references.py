@@ -104,12 +104,13 @@ def with_links(narrative: str, becomes: Mapping[str, str]) -> str:
 
 
 class Names:
-    """What the entries that store a resource are called, for references to find them."""
+    """What the entries that store a resource are called, or may have meant to, for references to find them."""
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         self._by_url: dict[str, Entry] = {}
         for entry in entries:
-            if entry.full_url and entry.changes and entry.method != "DELETE":
+            is_kept = entry.changes and entry.method != "DELETE"
+            if entry.full_url and (is_kept or entry.target is None):  # who is told of a fault needs no other one
                 self._by_url.setdefault(entry.full_url, entry)
 
     def led(self, link: Link, full_url: str) -> Led | None:

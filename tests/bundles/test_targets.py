@@ -50,10 +50,18 @@ def test_a_url_is_taken_apart(method: str, url: str, expected: Target) -> None:
         ("DELETE", "Patient?a=%00", "entry-url-invalid"),
         ("DELETE", "Patient?a=%ff", "entry-url-invalid"),
         ("GET", "Patient\\1", "entry-url-invalid"),
+        ("GET", "Patient?name=\x07", "entry-url-invalid"),
         ("GET", "http://facade.test/fhirx/Patient", "entry-url-elsewhere"),
         ("GET", "javascript:alert(1)", "entry-url-elsewhere"),
         ("GET", "Patient/" + "1" * 65, "entry-method-not-here"),
         ("GET", "Patient/æ", "entry-method-not-here"),
+        ("GET", "Patient/æ/_history", "entry-method-not-here"),
+        ("GET", "Patient/æ/_history/1", "entry-method-not-here"),
+        ("GET", "Patient/1/_history/æ", "entry-method-not-here"),
+        ("GET", "Patient/æ/Encounter", "entry-method-not-here"),
+        ("GET", "Patient/1/Pasient", "entry-method-not-here"),
+        ("GET", "Patient/æ/$everything", "entry-method-not-here"),
+        ("PUT", "Patient/æ", "entry-method-not-here"),
         ("GET", "Patient/1/_history/2/3", "entry-method-not-here"),
         ("GET", "Patient/$", "entry-method-not-here"),
         ("HEAD", "Patient/$everything", "entry-method-not-here"),
@@ -68,6 +76,12 @@ def test_a_url_that_says_nothing_is_told(method: str, url: str, code: str) -> No
     assert isinstance(found, Issue)
     assert (found.code, found.at) == (code, "at")
     assert len(found.sentence()) < 400
+
+
+def test_the_longest_url_is_taken() -> None:
+    longest = "Patient?name=" + "a" * (LONGEST_URL - len("Patient?name="))
+    assert isinstance(target_of("GET", longest, "at", BASES), Target)
+    assert isinstance(target_of("GET", longest + "a", "at", BASES), Issue)
 
 
 def test_two_spellings_of_one_search_are_equal() -> None:
