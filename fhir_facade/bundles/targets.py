@@ -79,12 +79,13 @@ def target_of(method: str, url: str, at: str, bases: Collection[str]) -> Target 
         return below
     path, mark, query = below.partition("?")
     segments = path.split("/") if path else []
-    named = segments[0] if segments and segments[0][0] not in "_$" else ""
+    named = segments[0] if segments else ""
     if holds_person_number(unquote(below.replace("+", " "))):
         return Issue("person-number-in-url", at, {"type": named if is_resource(named) else "[type]"})
     if mark and method in CHANGES and criteria_of(query) is None:  # a search judges its own parameters
         return _invalid(at, "the part after ? is no name=value", "delen etter ? er ikke navn=verdi")
-    if named and named != "metadata" and not is_resource(named):
+    is_of_system = not segments or (len(segments) == 1 and (named[0] in "_$" or named == "metadata"))
+    if not is_of_system and not is_resource(named):
         facts = {"type": shown(named), "nearest": nearest(shown(named), definitions().resource_types)}
         return Issue("entry-url-type", at, facts)
     target = _target(method, segments, path, query)
@@ -132,8 +133,8 @@ def _reading(segments: list[str], path: str, query: str) -> Target | None:
             return Target("capabilities", path, query)
         case ["_history"]:
             return Target("history-system", path, query)
-        case [type_name]:
-            return Target("search-type", path, query, type_name) if is_resource(type_name) else None
+        case [type_name] if is_resource(type_name):
+            return Target("search-type", path, query, type_name)
         case [type_name, "_history"]:
             return Target("history-type", path, query, type_name)
         case [type_name, id] if _ID(id):
@@ -164,7 +165,7 @@ def _operation(method: str, segments: list[str], path: str, query: str) -> Targe
     match segments[:-1]:
         case []:
             return Target("operation", path, query)
-        case [type_name] if is_resource(type_name):
+        case [type_name]:
             return Target("operation", path, query, type_name)
         case [type_name, id] if _ID(id):
             return Target("operation", path, query, type_name, id)

@@ -69,6 +69,14 @@ def test_a_url_is_taken_apart(method: str, url: str, expected: Target) -> None:
         ("DELETE", "_history", "entry-method-not-here"),
         ("PUT", "Patient/1?identifier=1", "entry-method-not-here"),
         ("GET", "~", "entry-url-type"),
+        ("GET", "_history/1", "entry-url-type"),
+        ("GET", "metadata/1", "entry-url-type"),
+        ("GET", "metadata/$x", "entry-url-type"),
+        ("GET", "$x/1", "entry-url-type"),
+        ("GET", "_search", "entry-method-not-here"),
+        ("POST", "_history", "entry-method-not-here"),
+        ("PUT", "_history?a=b", "entry-method-not-here"),
+        ("PUT", "metadata", "entry-method-not-here"),
     ],
 )
 def test_a_url_that_says_nothing_is_told(method: str, url: str, code: str) -> None:
