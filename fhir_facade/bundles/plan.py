@@ -72,7 +72,7 @@ def plan_of(bundle: Any, *, bases: Collection[str] = (), most: Mapping[str, int]
 
 
 def _entries(bundle: Any, most: Mapping[str, int]) -> Sequence[Any]:
-    if not isinstance(bundle, dict) or type_of(bundle) != "Bundle":
+    if type_of(bundle) != "Bundle":
         raise Refused(Issue("element-shape", "Bundle", {"expected": "a Bundle of the type transaction or batch"}))
     said = bundle.get("type")
     bundle_type = said if isinstance(said, str) else ""
