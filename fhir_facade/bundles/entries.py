@@ -153,10 +153,10 @@ def _condition(name: str, said: Any, method: str, target: Target | None, at: str
         return ""
     text = said.strip() if isinstance(said, str) and len(said) <= LONGEST_CONDITION else ""
     if name == "ifNoneExist":
-        type_name, mark, query = text.partition("?")  # some clients send the whole search
+        type_name, _, query = text.partition("?")  # some clients send the whole search
         own = type_name in ("", target.type if target else "")
-        text = query if mark and own else text
-        good = criteria_of(text) is not None and not (mark and not own and is_resource(type_name))
+        text = query if own else text
+        good = criteria_of(text) is not None and (own or not is_resource(type_name))
     elif name == "ifModifiedSince":
         good = is_good_instant(text)
     else:
@@ -182,7 +182,7 @@ def _brought(method: str, target: Target, resource: Resource | None, bundle_type
     elif target.interaction in STORES:
         if found != target.type:
             yield Issue("entry-resource-type", f"{at}.resourceType", {"found": shown(found), "type": target.type})
-        elif target.interaction == "update" and target.id and resource.get("id") != target.id:
+        elif target.id and resource.get("id") != target.id:
             yield Issue("entry-resource-id", f"{at}.id")
 
 

@@ -101,7 +101,7 @@ def check_references(case: Case, plan: Plan) -> None:
         issues += overlapping(plan, known)
     assert told(issues) == case.plan.get("overlap", [])
     asked = {f"{each.type}?{each.query}" for _, each in conditional_references(plan)}
-    assert asked >= case.plan.get("found", {}).keys()
+    assert asked == case.plan.get("found", {}).keys()
 
 
 @pytest.mark.parametrize("case", TABLE, ids=lambda case: case.name)
