@@ -5,12 +5,13 @@ Each file of `cases/` but resources.yaml is a list of cases:
     name    what it shows
     before  resources that are stored before, as `patient 1` (see resources.yaml)
     bundle  type, and entries in the short form below
-    plan    what the rooms without a store make of it: order, naming, circles, rewritten, issues, warnings, refused
+    plan    what the rooms without a store make of it: order, naming, circles, rewritten, issues, warnings, refused,
+            overlap (what is told when every identity is known);
             known and found tell what a store would know: identities by entry, and what searches find
     http    what a server makes of it: status, entries (status of each answer), stored and gone (places that answer 200
             and 404 or 410 afterwards), issues (expressions), unchanged (the store has not changed)
 
-Entries: `{POST: Patient, as: u1, is: patient 1, with: {...}, request: {...}}`; the first key is the method, `as` the
+Entries: `{POST: Patient, as: ~u1, is: patient 1, with: {...}, request: {...}}`; the first key is the method, `as` the
 fullUrl, `is` the resource, `with` elements laid over it (null takes one away), `request` more of the request, and `raw`
 an entry word for word. Tokens are replaced everywhere: ~u1 a urn:uuid, ~p1 the id of patient 1, ~base the server's URL,
 ~fnr a national identity number.

@@ -14,7 +14,7 @@ from fhir_facade.bundles.plan import Plan, plan_of
 from fhir_facade.bundles.rewriting import Identity, conditional_references, known_at_first, overlapping, rewritten
 from fhir_facade.outcome import Issue, Refused, operation_outcome
 from fhir_facade.profile.references import type_of
-from tests.bundles.case_files import BASE, Case, cases
+from tests.bundles.case_files import BASE, Case, cases, synthetic_number
 
 TABLE = cases()
 PLAN_KEYS = {"order", "naming", "circles", "rewritten", "issues", "warnings", "refused", "known", "found", "overlap"}
@@ -114,4 +114,5 @@ def test_what_is_told_of_a_case_can_be_told(case: Case) -> None:
         said = operation_outcome(issues, language)
         for issue in said["issue"]:
             assert "{" not in issue["details"]["text"]
+            assert synthetic_number() not in repr(issue)
             assert issue["expression"][0].startswith("Bundle")

@@ -9,6 +9,7 @@ import pytest
 
 from fhir_facade.bundles.entries import LONGEST_CONDITION, Entry, Patch, entry_of
 from fhir_facade.bundles.plan import plan_of
+from fhir_facade.bundles.rewriting import Identity, known_at_first, overlapping
 from fhir_facade.outcome import Refused
 
 
@@ -97,3 +98,11 @@ def test_too_many_entries_are_counted() -> None:
     with pytest.raises(Refused) as told:
         plan_of({"resourceType": "Bundle", "type": "batch", "entry": entries}, most={"batch": 3})
     assert "has 4 entries; at most 3" in told.value.issues[0].sentence()
+
+
+def test_only_what_changes_a_resource_is_known_by_its_url_and_overlaps() -> None:
+    said = [{"request": {"method": method, "url": "Patient/1"}} for method in ("GET", "DELETE", "HEAD")]
+    plan = plan_of({"resourceType": "Bundle", "type": "transaction", "entry": said})
+    patient = Identity("Patient", "1")
+    assert known_at_first(plan) == {1: patient}
+    assert overlapping(plan, {0: patient, 1: patient, 2: patient}) == overlapping(plan, {}) == []
