@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fhir_facade.issue_catalogue import (
+    bundles,
     changing,
     http,
     including,
@@ -22,6 +23,7 @@ ROWS: Rows = {
     code: row
     for rows in (
         changing,
+        bundles,
         http,
         including,
         search_codes,

@@ -129,7 +129,7 @@ def faults(entries: Entries) -> Iterator[Fault]:
     for entry in entries.entries:
         place = f"entry[{entry.number}]"
         if entry.full_url:
-            yield from _full_url(entry, f"{place}.fullUrl")
+            yield from full_url_faults(entry, f"{place}.fullUrl")
         elif entry.number in entries.misnamed:
             continue
         elif entries.type in NAMED and type_of(entry.resource) not in ("OperationOutcome", ""):
@@ -143,7 +143,8 @@ def faults(entries: Entries) -> Iterator[Fault]:
     yield from _unresolved(entries)
 
 
-def _full_url(entry: Entry, place: str) -> Iterator[Fault]:
+def full_url_faults(entry: Entry, place: str) -> Iterator[Fault]:
+    """What is wrong with the fullUrl of one entry, beside its resource."""
     url, reasons = entry.full_url, None
     resource_type, id = type_of(entry.resource), entry.resource.get("id")
     if url.startswith("urn:uuid:"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from urllib.parse import quote, unquote_plus
 
@@ -12,20 +11,12 @@ from fhir_facade.rest.negotiation import MEDIA, named_format
 from fhir_facade.rest.services import Request
 from fhir_facade.rest.subset import ALL, SUBSET_PARAMETERS, Subset, with_parameter
 from fhir_facade.store.batches import shown
-from fhir_facade.terminology.identity import is_national_identity_number
+from fhir_facade.terminology.identity import holds_person_number
 
 Pairs = list[tuple[str, str]]
 
 GENERAL = ("_format", "_pretty")
 OF_CONTAINED = ("_contained", "_containedType")
-
-# Eleven digits on their own; a hash or another long number that happens to hold such a run is no person.
-_ELEVEN = re.compile(r"(?<![0-9A-Za-z])([0-9]{6})[ -]?([0-9]{5})(?![0-9A-Za-z])")
-
-
-def holds_person_number(text: str) -> bool:
-    """Whether a valid national identity number (or D-number, or synthetic one) stands in the text."""
-    return any(is_national_identity_number(found[1] + found[2]) for found in _ELEVEN.finditer(text))
 
 
 def refuse_person_number(text: str, resource_type: str) -> None:

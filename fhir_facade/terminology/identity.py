@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from operator import mul
 
 FIRST_WEIGHTS = (3, 7, 6, 1, 8, 9, 4, 5, 2, 1)
@@ -10,6 +11,15 @@ SECOND_WEIGHTS = (5, 4, 3, 2, 7, 6, 5, 4, 3, 2, 1)
 D_NUMBER = 40  # added to the day
 MONTH_SHIFTS = (0, 40, 65, 80)  # hospital number; synthetic numbers of Norsk helsenett and of Skatteetaten
 LEAP_YEAR = 2000  # the number does not say the century; 29 February is judged on the year's two digits
+
+
+# Eleven digits on their own; a hash or another long number that happens to hold such a run is no person.
+_ELEVEN = re.compile(r"(?<![0-9A-Za-z])([0-9]{6})[ -]?([0-9]{5})(?![0-9A-Za-z])")
+
+
+def holds_person_number(text: str) -> bool:
+    """Whether a valid national identity number (or D-number, or synthetic one) stands in the text."""
+    return any(is_national_identity_number(found[1] + found[2]) for found in _ELEVEN.finditer(text))
 
 
 def is_national_identity_number(text: str) -> bool:

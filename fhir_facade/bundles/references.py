@@ -1,0 +1,143 @@
+"""The places of a resource where another one may be named, and the entry of the same Bundle that is named there.
+
+R4 says which: `Reference.reference`, elements of type uri, url, oid and uuid, and href and src in narratives; what is
+canonical stays, for it names a resource by its own url. https://hl7.org/fhir/R4/http.html#transaction,
+https://hl7.org/fhir/R4/bundle.html#references
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from html import unescape
+from typing import Any, NamedTuple
+
+from fhir_facade.bundles.entries import Entry
+from fhir_facade.definitions import definitions
+from fhir_facade.profile.references import DEEPEST, Pointer, parse, type_of
+
+NAMING = frozenset({"uri", "url", "oid", "uuid"})
+
+# What is not closed ends with the text, and no part holds "<", so that each character is looked at once.
+_TAGS = re.compile(
+    r"""<!--.*?(?:-->|\Z)|<!\[CDATA\[.*?(?:\]\]>|\Z)|<(?:a|img)\s(?:[^<>"']|"[^"<]*"|'[^'<]*')*>""", re.DOTALL
+)
+_ATTRIBUTES = re.compile(r"""(?P<before>\s(?P<name>[\w:.-]+)\s*=\s*)(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)')""")
+LINKING = ("href", "src")
+
+
+class Link(NamedTuple):
+    """A text that may name a resource: the FHIR type of its element, the steps to it in the JSON, and what it says.
+
+    `kind` is Reference for `Reference.reference`, xhtml for an href or src in the narrative that the steps lead to.
+    """
+
+    kind: str
+    steps: tuple[str | int, ...]
+    text: str
+
+    @property
+    def at(self) -> str:
+        """The place below the resource, as the end of a FHIRPath: `.subject.reference`."""
+        return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in self.steps)
+
+
+class Led(NamedTuple):
+    """A link and where it leads: the number of an entry, and the version where it is asked for."""
+
+    link: Link
+    entry: int
+    version: str = ""
+
+
+def references_in(resource: Mapping[str, Any]) -> list[Link]:
+    """Every text of a resource that may name another one, those of contained resources too, in document order."""
+    return list(_links(resource, type_of(resource), ()))
+
+
+def _links(value: Mapping[str, Any], path: str, steps: tuple[str | int, ...]) -> Iterator[Link]:
+    if len(steps) > DEEPEST:
+        return
+    for name, held in value.items():
+        below = f"{path}.{name}"
+        for number, each in enumerate(held if isinstance(held, list) else (held,)):
+            place = (*steps, name, number) if isinstance(held, list) else (*steps, name)
+            if isinstance(each, Mapping):
+                yield from _links(each, _path_below(each, below), place)
+            elif isinstance(each, str) and each:
+                yield from _link(each, path, name, place)
+
+
+def _link(text: str, path: str, name: str, place: tuple[str | int, ...]) -> Iterator[Link]:
+    kind = definitions().type_of(f"{path}.{name}")
+    if name == "reference" and path == "Reference":
+        yield Link("Reference", place, text)
+    elif kind in NAMING:
+        yield Link(kind, place, text)
+    elif kind == "xhtml":
+        for tag in _TAGS.finditer(text):
+            if tag[0][1] != "!":
+                attributes = _ATTRIBUTES.finditer(tag[0])
+                yield from (Link("xhtml", place, _said(each)) for each in attributes if each["name"] in LINKING)
+
+
+def _said(found: re.Match[str]) -> str:
+    return unescape(found["double"] if found["double"] is not None else found["single"])
+
+
+def _path_below(value: Mapping[str, Any], path: str) -> str:
+    """Where R4 knows the elements of an object: its resource type, its data type, or the path of a backbone element."""
+    known = type_of(value) or definitions().type_of(path)
+    return path if known in (None, "BackboneElement", "Element") else known
+
+
+def with_links(narrative: str, becomes: Mapping[str, str]) -> str:
+    """The narrative with its hrefs and srcs replaced where `becomes` has them; all else stays as it is."""
+
+    def link(found: re.Match[str]) -> str:
+        new = becomes.get(_said(found)) if found["name"] in LINKING else None
+        if new is None:
+            return found[0]
+        return f'{found["before"]}"{new}"' if found["double"] is not None else f"{found['before']}'{new}'"
+
+    return _TAGS.sub(lambda tag: tag[0] if tag[0][1] == "!" else _ATTRIBUTES.sub(link, tag[0]), narrative)
+
+
+class Names:
+    """What the entries that store a resource are called, or may have meant to, for references to find them."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self._by_url: dict[str, Entry] = {}
+        for entry in entries:
+            is_kept = entry.changes and entry.method != "DELETE"
+            if entry.full_url and (is_kept or entry.target is None):  # who is told of a fault needs no other one
+                self._by_url.setdefault(entry.full_url, entry)
+
+    def led(self, link: Link, full_url: str) -> Led | None:
+        """Where a link in the entry with a fullUrl leads, None when to no entry here.
+
+        A relative reference is one below the base of that fullUrl; without such a base it is one of this server.
+        """
+        plain = link.text.partition("#")[0]
+        if not plain:
+            return None
+        if (entry := self._by_url.get(plain)) is not None:
+            return Led(link, entry.number)
+        pointer = parse(plain)
+        if pointer.kind == "relative":
+            base = parse(full_url).base
+        elif pointer.kind == "absolute" and pointer.type:
+            base = pointer.base
+        else:
+            return None
+        entry = self._by_url.get(f"{base}{pointer.place}") if base else None
+        return None if entry is None or not _is_of(entry, pointer) else Led(link, entry.number, pointer.version)
+
+
+def _is_of(entry: Entry, pointer: Pointer) -> bool:
+    """Whether a reference to a version means the one in the entry: it may be another that is stored already."""
+    if not pointer.version:
+        return True
+    meta = (entry.resource or {}).get("meta")
+    said = meta.get("versionId") if isinstance(meta, dict) else None
+    return entry.method == "POST" and said in (None, pointer.version)
