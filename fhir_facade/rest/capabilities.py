@@ -98,8 +98,10 @@ def _etag(statement: bytes) -> bytes:
 
 CHANGES = {"updateCreate": True, "conditionalCreate": True, "conditionalUpdate": True, "conditionalDelete": "single"}
 PATCHES = ("application/json-patch+json", "application/merge-patch+json", "application/fhir+json")
-WHOLE = ("search-system", "history-system", "batch", "transaction")
-"""Interactions with the whole system."""
+WHOLE = {
+    "search-system": ("search-system",), "history-system": ("history-system",), "transaction": ("transaction", "batch")
+}  # fmt: skip
+"""Interactions with the whole system, by the code of their row."""
 
 
 def capability_statement(
@@ -176,9 +178,10 @@ def _rest(mapping_set: MappingSet, surface: Sequence[Interaction], profiles: Map
         "security": {"description": "No access control yet: bind it to this machine only, or serve synthetic data."},
         "resource": sorted(resources, key=lambda each: str(each["type"])),
         "interaction": [
-            {"code": row.code, "documentation": row.documentation}
+            {"code": code, "documentation": row.documentation}
             for row in surface
-            if row.code in WHOLE and (row.method == "GET" or row.code != "search-system")
+            for code in WHOLE.get(row.code, ())
+            if row.method == "GET" or row.code != "search-system"
         ],
         "searchParam": [search_param(each) for each in common_parameters(mapping_set.search, types).values()],
         "compartment": [each.url for each in compartments(mapping_set.search).values()],

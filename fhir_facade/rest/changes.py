@@ -78,8 +78,8 @@ class Undone(Exception):
 
 def create(services: Services, request: Request) -> Answer:
     """Make a resource; with If-None-Exist only where none meets the condition."""
-    wanted, pairs = _asked(request)
-    _no_more(pairs, request.type)
+    wanted, pairs = asked(request)
+    no_more(pairs, request.type)
     given = request.headers.get(b"if-none-exist")
     criteria = None if given is None else criteria_of(services, request.type, pairs_of(given.lstrip(b"?")))
     return _changed(services, request, wanted, "create", criteria)
@@ -87,26 +87,26 @@ def create(services: Services, request: Request) -> Answer:
 
 def update(services: Services, request: Request) -> Answer:
     """Put a resource in the place of the one with its id, or of the one that meets a condition."""
-    wanted, pairs = _asked(request)
+    wanted, pairs = asked(request)
     return _changed(services, request, wanted, "update", _condition(services, request, pairs))
 
 
 def patch(services: Services, request: Request) -> Answer:
     """Change parts of the resource with an id, or of the one that meets a condition."""
-    wanted, pairs = _asked(request)
+    wanted, pairs = asked(request)
     return _changed(services, request, wanted, "patch", _condition(services, request, pairs))
 
 
 def delete(services: Services, request: Request) -> Answer:
     """Delete the resource with an id, or the one that meets a condition."""
-    wanted, pairs = _asked(request)
+    wanted, pairs = asked(request)
     return _changed(services, request, wanted, "delete", _condition(services, request, pairs))
 
 
 # ---- what is asked
 
 
-def _asked(request: Request) -> tuple[Wanted, Pairs]:
+def asked(request: Request) -> tuple[Wanted, Pairs]:
     """How the client wants it, and what is left of the query string."""
     indented = dry_run = False
     rest = Pairs()
@@ -126,7 +126,7 @@ def _asked(request: Request) -> tuple[Wanted, Pairs]:
     return Wanted(indented, dry_run, "OperationOutcome" if dry_run else returned, tongue), rest
 
 
-def _no_more(pairs: Pairs, resource_type: str) -> None:
+def no_more(pairs: Pairs, resource_type: str) -> None:
     for name, _ in pairs:
         raise Refused(unknown_parameter(name, resource_type, (*GENERAL, DRY_RUN)))
 
@@ -134,7 +134,7 @@ def _no_more(pairs: Pairs, resource_type: str) -> None:
 def _condition(services: Services, request: Request, pairs: Pairs) -> tuple[Clause, ...] | None:
     """The criteria of the query string; None where the path has an id."""
     if request.id:
-        _no_more(pairs, request.type)
+        no_more(pairs, request.type)
         if not FHIR_ID(request.id):
             raise Refused(Issue("id-invalid", f"{request.type}.id"))
         return None
@@ -251,14 +251,14 @@ def _changed(
                 changing = Changing(writer, writing.store.inside(writer), rules_of(services, request, writing))
                 changed = changing.apply(change)
                 if nowhere := changing.dangling():
-                    raise Refused(*nowhere)
+                    raise Refused(*(issue for _, issue in nowhere))
                 answer = _answer(services, request, wanted, changing, changed)
                 if wanted.dry_run:
                     raise Undone
         except Undone:
             pass
     except Refused as refused:
-        return _refusal(request, wanted.tongue, refused)
+        return refusal(request, wanted.tongue, refused)
     if answer is None:
         raise ValueError("a change that is carried out has an answer")
     return answer
@@ -340,7 +340,7 @@ def _report(wanted: Wanted, changed: Changed, issues: Sequence[Issue], content: 
     return orjson.dumps(outcome_of(placed, wanted.tongue))
 
 
-def _refusal(request: Request, tongue: str, refused: Refused) -> Answer:
+def refusal(request: Request, tongue: str, refused: Refused) -> Answer:
     """The OperationOutcome of a refusal, with line and column in what was sent."""
     content = request.body or b""
     placed: Sequence[Placed]

@@ -126,7 +126,7 @@ def _operation(mapping_set: MappingSet, row: Interaction, place: Place) -> dict[
     level = "instance" if on_instances and (resource_type in TERMINOLOGY_TYPES or row.code == "validate") else ""
     if _is_conditional(row):
         level = "by-search"
-    form = row.takes_body and row.code not in CHANGES
+    form = row.takes_body and row.code not in (*CHANGES, "transaction")
     operation: dict[str, Any] = {
         "operationId": "-".join(filter(None, (row.code, *_named(place), level, "post" if form else ""))),
         "summary": row.documentation,
@@ -151,7 +151,7 @@ def _is_conditional(row: Interaction) -> bool:
 
 
 def _faults(row: Interaction) -> list[str]:
-    changing = row.code in CHANGES
+    changing = row.code in (*CHANGES, "transaction")
     unlikely = set() if changing else CHANGE_FAULTS
     unlikely |= set() if row.takes_body else BODY_FAULTS
     unlikely |= set() if row.code == "expand" or changing else {"422"}
@@ -167,6 +167,8 @@ def _body(row: Interaction, resource_type: str, parameters: list[dict[str, Any]]
         merge = {"type": "object", "description": "JSON Merge Patch (RFC 7396)."}
         content = {JSON_PATCH: {"schema": operations}, MERGE_PATCH: {"schema": merge}}
         return {"content": content | {MEDIA: {"schema": {"$ref": "#/components/schemas/Parameters"}}}, "required": True}
+    if row.code == "transaction":
+        return {"content": {MEDIA: {"schema": {"$ref": "#/components/schemas/Bundle"}}}, "required": True}
     if row.code in CHANGES:
         return {"content": {MEDIA: {"schema": {"$ref": f"#/components/schemas/{resource_type}"}}}, "required": True}
     if row.takes_resource:

@@ -7,7 +7,6 @@ https://hl7.org/fhir/R4/http.html
 from __future__ import annotations
 
 import itertools
-import re
 import secrets
 import string
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
@@ -15,7 +14,6 @@ from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from fhir_facade.mapping.findings import nearest
 from fhir_facade.mapping.translating import translations
 from fhir_facade.outcome import Issue, Refused
 from fhir_facade.rest.access_log import AccessLog
@@ -24,6 +22,7 @@ from fhir_facade.rest.capabilities import ANSWERS as CAPABILITIES_ANSWERS
 from fhir_facade.rest.capabilities import TAKES as CAPABILITIES_TAKES
 from fhir_facade.rest.capabilities import capabilities, capability_statement
 from fhir_facade.rest.changes import CHANGES
+from fhir_facade.rest.changes import TAKES as CHANGE_TAKES
 from fhir_facade.rest.compartments import search_compartment
 from fhir_facade.rest.encoding import GZIP, IDENTITY, ZSTD, accepted_coding, encode
 from fhir_facade.rest.everything import EVERYTHING
@@ -35,21 +34,19 @@ from fhir_facade.rest.lineage import CANONICAL as LINEAGE
 from fhir_facade.rest.lineage import TAKES as LINEAGE_TAKES
 from fhir_facade.rest.lineage import lineage
 from fhir_facade.rest.negotiation import JSON, language
-from fhir_facade.rest.query_string import refuse_person_number
 from fhir_facade.rest.read import read
 from fhir_facade.rest.rendered import Rendered
+from fhir_facade.rest.routing import Router
 from fhir_facade.rest.scope import TYPE, TYPE_TAKES
 from fhir_facade.rest.search import search_type
 from fhir_facade.rest.services import Interaction, Request, Services
 from fhir_facade.rest.subset import SUBSET_PARAMETERS as SUBSET_OF_READ
 from fhir_facade.rest.system_search import search_system
 from fhir_facade.rest.terminology import TERMINOLOGY
-from fhir_facade.rest.terminology_resources import TYPES as TERMINOLOGY_TYPES
 from fhir_facade.rest.threads import Threads
+from fhir_facade.rest.transactions import process
 from fhir_facade.rest.validation import ACCEPTED as VALIDATION_ACCEPTED
-from fhir_facade.rest.validation import NAME as VALIDATE
-from fhir_facade.rest.validation import VALIDATION, is_resource_type
-from fhir_facade.store.batches import shown
+from fhir_facade.rest.validation import VALIDATION
 from fhir_facade.terminology.identity import is_national_identity_number
 
 if TYPE_CHECKING:
@@ -112,6 +109,11 @@ SURFACE: tuple[Interaction, ...] = (
         "Search what belongs to one resource with the parameters in a form, for terms that may not stand in a URL.",
         takes_body=True, answers=("Bundle",), reads="page",
     ),
+    Interaction(
+        "transaction", "POST", "/", lambda services, request: process(services, request, _inside),
+        "Carry out a Bundle of requests: a transaction wholly or not at all, a batch entry by entry.",
+        takes_body=True, takes_resource=True, takes=CHANGE_TAKES, answers=("Bundle",), reads="write",
+    ),
     *CHANGES,
     *HISTORY,
     *EVERYTHING,
@@ -125,37 +127,8 @@ def served_by(services: Services) -> tuple[Interaction, ...]:
     return SURFACE if services.writing is not None else tuple(row for row in SURFACE if row.reads != "write")
 
 
-_LONG_NUMBER = re.compile(r"\d{5}").search  # nothing shorter can be part of an identity number
+ROUTER = Router(SURFACE)
 _UNROUTED = "(none)"
-
-
-Methods = Mapping[str, Interaction]
-Shapes = Mapping[tuple[int, str], Methods]
-"""Rows by number of path segments and the last one where it is fixed."""
-
-ANY_TYPE = ""
-ROOT = "/"
-
-
-def _shapes() -> dict[str, Shapes]:
-    """Shapes by the first segment where it is fixed, else under ANY_TYPE; HEAD goes wherever GET does."""
-    shapes: dict[str, dict[tuple[int, str], dict[str, Interaction]]] = {}
-    for row in SURFACE:
-        segments = row.template.split("/")[1:]
-        first, last = ("" if segment.startswith("{") else segment for segment in (segments[0], segments[-1]))
-        if row.template == "/":
-            first = ROOT
-        methods = shapes.setdefault(first or ANY_TYPE, {}).setdefault((len(segments), last), {})
-        methods[row.method] = row
-        if row.method == "GET":
-            methods["HEAD"] = row
-    for first, own in shapes.items():
-        if first[:1].isupper() and first not in TERMINOLOGY_TYPES:  # rows of one type beside those of any
-            shapes[first] = shapes[ANY_TYPE] | own
-    return dict(shapes)
-
-
-SHAPES: Mapping[str, Shapes] = _shapes()
 
 
 class ClientLeft(Exception):
@@ -228,7 +201,7 @@ class FhirLane:
         try:
             if self._proxies is not None:
                 services = self.services_for(scope)
-            row = self._route(request, scope["path"], services.mapping_set.by_type)
+            row = ROUTER.row_for(request, scope["path"][len(PREFIX) :], services)
             route = row.template
             if row.takes_body:
                 limit = services.most_validated if row.takes_resource else BODY_LIMIT
@@ -268,60 +241,6 @@ class FhirLane:
         request_id = _sane(offered) if offered is not None else ""
         return Request(scope["method"], scope["query_string"], headers, request_id or next(self._request_ids))
 
-    def _route(self, request: Request, path: str, types: Mapping[str, object]) -> Interaction:
-        """Find the row for a request, or raise what is wrong with it; 404 goes before 405, 405 before 406."""
-        segments = path[len(PREFIX) + 1 :].split("/")
-        if len(segments) > 1 and not segments[-1]:
-            segments.pop()
-        if _LONG_NUMBER(path):
-            refuse_person_number(path, segments[0] if segments[0] in types or segments[0] in SHAPES else "")
-        size, first, last = len(segments), segments[0], segments[-1]
-        judging = last == VALIDATE and size > 1  # of any type of R4; what is stored is of a type that is served
-        shapes = SHAPES[ANY_TYPE] if judging else SHAPES.get(first or ROOT) or SHAPES[ANY_TYPE]
-        methods = shapes.get((size, last)) or (None if size > 2 and last[:1] in "$_" else shapes.get((size, "")))
-        if methods is None or (not first and size > 1):
-            raise Refused(_unrouted(first, last, types))
-        if first in TERMINOLOGY_TYPES:
-            if last[:1] == "$" and (size, last) not in shapes:  # else it would be read as an id
-                raise Refused(_unrouted(first, last, types))
-            request.type = first
-        elif first and (1, "") in shapes:
-            if not (judging and size == 2 and is_resource_type(first)):
-                _check_type(first, types)
-            request.type = first
-        if self.services.writing is None:
-            methods = {method: row for method, row in methods.items() if row.reads != "write"}
-        row = methods.get(request.method)
-        if row is None:
-            allowed = list(methods)
-            raise Refused(Issue("method-not-allowed", "", {"method": shown(request.method), "allowed": allowed}))
-        if "{id}" in row.template:
-            request.id = segments[1]
-        if "{compartment}" in row.template:
-            request.compartment, request.type = first, segments[2]
-        if "{vid}" in row.template:
-            if segments[2] != "_history":
-                raise Refused(Issue("path-unknown"))
-            request.version = last
-        return row
-
-
-def _unrouted(first: str, last: str, types: Mapping[str, object]) -> Issue:
-    """The issue for a path of no row: an operation that the type lacks, or nothing at all."""
-    if not last.startswith("$") or not (first in types or first in TERMINOLOGY_TYPES):
-        return Issue("path-unknown")
-    rows = [row for methods in (SHAPES.get(first) or SHAPES[ANY_TYPE]).values() for row in methods.values()]
-    allowed = sorted({f"${row.code}" for row in rows if row.operation})
-    facts = {"type": first, "name": shown(last), "allowed": allowed, "nearest": nearest(shown(last), allowed)}
-    return Issue("operation-unknown", "", facts)
-
-
-def _check_type(name: str, types: Mapping[str, object]) -> None:
-    if name not in types:
-        said, served = shown(name), [*types, *TERMINOLOGY_TYPES]
-        facts = {"type": said, "allowed": served, "nearest": nearest(said, served)}
-        raise Refused(Issue("type-unknown", "", facts))
-
 
 async def _encoded(request: Request, answer: Answer) -> Answer:
     """The answer compressed as the client likes it; a fault is told as it is to who takes no coding of ours."""
@@ -331,6 +250,14 @@ async def _encoded(request: Request, answer: Answer) -> Answer:
     elif answer.status == 200:
         return _fault(request, [Issue("coding-not-acceptable", "", {"allowed": [ZSTD, GZIP, IDENTITY]})], 406)
     return answer
+
+
+def _inside(services: Services, request: Request, path: str) -> Answer:
+    """What a request of a Bundle is answered that only reads."""
+    row = ROUTER.row_for(request, path, services)
+    if row.reads == "write":
+        raise ValueError("an entry that changes something is carried out by the Bundle")
+    return row.handler(services, request)
 
 
 def answered(row: Interaction, services: Services, request: Request) -> Answer:

@@ -174,6 +174,15 @@ class Changing:
 
     # ---- into the record
 
+    def identity_of(self, resource: Resource) -> Found:
+        """The mapping and the key that a new resource will have; nothing is stored."""
+        bare = {name: value for name, value in resource.items() if name != "id"}
+        mapping = mapping_for(self.rules.mapping_set, bare)
+        written = judged(self.writer, mapping, bare, "keep", "keep")
+        if written.record is None:
+            raise NotTaken(written.elements, *written.issues)
+        return mapping, storable(mapping, written, self.writer)["$key"]
+
     def _put(self, resource: Resource, resource_type: str, found: Found | None, *, is_new: bool) -> Changed:
         if faults := structure_faults(resource):
             raise Refused(*faults)
@@ -216,15 +225,15 @@ class Changing:
 
     # ---- at the end
 
-    def dangling(self) -> list[Issue]:
-        """The references of all that was written that lead to no record, now that all is written."""
+    def dangling(self) -> list[tuple[int, Issue]]:
+        """The references that lead to no record, now that all is written, each with its place in `written`."""
         found = []
-        for mapping, record in self.written:
+        for place, (mapping, record) in enumerate(self.written):
             for link in mapping.kind.links.values():
                 target, key = mapping.kinds[link.to], record["$" + link.name]
                 if key is not None and target.elements and not self.writer.existing(target, [key]):
                     at = mapping.putting.path_of_link(link)
-                    found.append(Issue("reference-to-nothing", at, {"to": link.to}))
+                    found.append((place, Issue("reference-to-nothing", at, {"to": link.to})))
         return found
 
     def rendered(self, changed: Changed, issues: list[Issue]) -> bytes:

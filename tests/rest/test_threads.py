@@ -117,6 +117,7 @@ def test_every_row_that_asks_the_store_says_so() -> None:
         "history-instance": "page",
         "history-type": "page",
         "history-system": "page",
+        "transaction": "write",
         "create": "write",
         "update": "write",
         "patch": "write",

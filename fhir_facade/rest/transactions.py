@@ -1,0 +1,346 @@
+"""Bundles of requests: batch, each entry for itself, and transaction, all or nothing.
+
+https://hl7.org/fhir/R4/http.html#transaction. Ids are made of what a resource says, so entries that others refer to
+get their ids first; one that refers to what has none yet is stored when all ids are known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import orjson
+
+from fhir_facade.bundles.answers import Result, answer_of, at_entry, refused
+from fhir_facade.bundles.deciding import decided_by
+from fhir_facade.bundles.entries import Entry
+from fhir_facade.bundles.order import LAST, circular, naming_of, order_of, rank_of
+from fhir_facade.bundles.plan import Plan, plan_of
+from fhir_facade.bundles.rewriting import Identity, conditional_references, known_at_first, overlapping, rewritten
+from fhir_facade.bundles.targets import READS
+from fhir_facade.contracts import Clause, Resource
+from fhir_facade.json_text import read_text
+from fhir_facade.outcome import Issue, Refused
+from fhir_facade.patching.formats import FORMATS, format_of, patched, tidied
+from fhir_facade.rest.answer import Answer, pretty
+from fhir_facade.rest.changes import Undone, Wanted, asked, body_of, criteria_of, no_more, refusal, rules_of
+from fhir_facade.rest.preferences import wanted_return
+from fhir_facade.rest.query_string import pairs_of
+from fhir_facade.rest.services import Request, Services, Writing
+from fhir_facade.store.records import Store
+from fhir_facade.writes.change import Act, Change, Changed
+from fhir_facade.writes.changing import Changing, Rules
+
+Reading = Callable[[Services, Request, str], Answer]
+"""Answers a request at a path below the base URL, as if it had come alone."""
+
+DONE = {"created": 201, "deleted": 204, "absent": 204}
+
+
+class EntryRefused(Refused):
+    """What refuses one entry of a transaction, and so all of it."""
+
+    def __init__(self, number: int, refused: Refused) -> None:
+        super().__init__(*at_entry(number, refused.issues))
+        self._status = refused.status
+
+    @property
+    def status(self) -> int:
+        """That of the one request, if it had come alone."""
+        return self._status
+
+
+def process(services: Services, request: Request, read: Reading) -> Answer:
+    """Carry out a Bundle of requests; `read` answers those that only read."""
+    wanted, pairs = asked(request)
+    no_more(pairs, "Bundle")
+    writing = services.writing
+    if writing is None:
+        raise ValueError("a server for reading only has no route to here")
+    try:
+        bundle = body_of(request)
+        plan = plan_of(bundle, bases=(services.base_url,))
+        if plan.type == "transaction" and plan.faults:
+            raise Refused(*plan.faults)
+        run = _Run(services, request, writing, rules_of(services, request, writing), plan, read)
+        results = _transacted(run, wanted) if plan.type == "transaction" else _batched(run, wanted)
+    except Refused as fault:
+        return refusal(request, wanted.tongue, fault)
+    prefer = wanted_return(request.headers.get(b"prefer", b"")) or "minimal"
+    answer = answer_of(plan, results, "OperationOutcome" if wanted.dry_run else prefer, wanted.tongue)
+    body = orjson.dumps(answer)
+    return Answer(200, pretty(body) if wanted.indented else body, (b"content-language", wanted.tongue.encode()))
+
+
+def _transacted(run: _Run, wanted: Wanted) -> dict[int, Result]:
+    """All of it in one transaction of the store, or nothing."""
+    results: dict[int, Result] = {}
+    try:
+        with run.writing.store.transaction() as writer:
+            run.begin(Changing(writer, run.writing.store.inside(writer), run.rules))
+            run.all_changes()
+            results = run.results(dry_run=wanted.dry_run)
+            if wanted.dry_run:
+                raise Undone
+    except Undone:
+        pass
+    return results
+
+
+def _batched(run: _Run, wanted: Wanted) -> dict[int, Result]:
+    """Each entry in a transaction of its own."""
+    results = {entry.number: refused(entry) for entry in run.plan.entries if entry.is_faulty}
+    for number in order_of(run.plan):
+        entry = run.plan.entries[number]
+        try:
+            if rank_of(entry) == LAST or not entry.changes:
+                results[number] = run.read_entry(entry, run.services)
+                continue
+            with run.writing.store.transaction() as writer:
+                run.begin(Changing(writer, run.writing.store.inside(writer), run.rules))
+                run.change(entry, entry.resource)
+                run.check_references()
+                results[number] = run.result(entry, dry_run=wanted.dry_run)
+                if wanted.dry_run:
+                    raise Undone
+        except Undone:
+            pass
+        except Refused as fault:
+            results[number] = Result(fault.status, issues=at_entry(number, fault.issues))
+    return results
+
+
+@dataclass
+class _Run:
+    """One Bundle that is carried out, and what is known of its entries so far."""
+
+    services: Services
+    request: Request
+    writing: Writing
+    rules: Rules
+    plan: Plan
+    read: Reading
+    known: dict[int, Identity] = field(default_factory=dict)
+    found: dict[tuple[str, str], Sequence[Identity]] = field(default_factory=dict)
+    changed: dict[int, Changed] = field(default_factory=dict)
+    writes: list[int] = field(default_factory=list)
+
+    def begin(self, changing: Changing) -> None:
+        self.changing = changing
+        self.store: Store = changing.store
+        self.changed, self.writes = {}, []
+
+    # ---- a whole transaction
+
+    def all_changes(self) -> None:
+        """Deletions, then what conditions find, then ids, then creations, updates and patches."""
+        plan = self.plan
+        for entry in plan.entries:
+            if entry.method == "DELETE" and entry.changes:
+                self.change(entry, None)
+        self.known = known_at_first(plan)
+        self._look_up()
+        if repeated := overlapping(plan, self.known):
+            raise Refused(*repeated)
+        naming = naming_of(plan, self.known, decided_by(self.services.mapping_set))
+        if naming.circles:
+            raise Refused(*circular(naming))
+        waiting = [number for number in naming.order if not self._store_if_all_is_known(number)]
+        if repeated := overlapping(plan, self.known):
+            raise Refused(*repeated)
+        for number in (*waiting, *order_of(plan, naming.order)):
+            entry = plan.entries[number]
+            if number not in self.changed and entry.changes:
+                self.change(entry, self._rewritten(entry))
+        self.check_references()
+
+    def _store_if_all_is_known(self, number: int) -> bool:
+        """Store a new resource whose references all lead somewhere; of another one make the id only."""
+        entry = self.plan.entries[number]
+        missing = [led for led in self.plan.leads[number] if led.entry not in self.known and led.entry != number]
+        if not missing:
+            changed = self.change(entry, self._rewritten(entry))
+            self.known[number] = self._identity(changed)
+            return True
+        resource = self._rewritten(entry) or {}
+        for led in missing:
+            _leave_out(resource, led.link.steps)
+        with self._at(entry):
+            mapping, key = self.changing.identity_of(tidied(resource))
+        self.known[number] = Identity(mapping.resource_type, mapping.id_of(key))
+        return False
+
+    def _look_up(self) -> None:
+        """What conditions and conditional references find, as stored when the deletions are done."""
+        for entry in self.plan.entries:
+            if entry.changes and entry.method != "DELETE" and entry.target is not None:
+                with self._at(entry):
+                    criteria = self._criteria(entry)
+                    found = self._find(entry.target.type, criteria) if criteria else []
+                    if len(found) > 1:
+                        raise Refused(Issue("condition-matches-several", "url", {"type": entry.target.type}))
+                if found:
+                    self.known[entry.number] = found[0]
+        for number, each in conditional_references(self.plan):
+            with self._at(self.plan.entries[number]):
+                types = self.services.mapping_set.by_type
+                if each.type in types:
+                    criteria = criteria_of(self.services, each.type, pairs_of(each.query.encode()))
+                    self.found[each.type, each.query] = self._find(each.type, criteria)
+                else:
+                    self.found[each.type, each.query] = []
+
+    def _find(self, resource_type: str, criteria: Sequence[Clause]) -> list[Identity]:
+        matches = self.rules.find(self.store, resource_type, criteria)
+        return [Identity(mapping.resource_type, mapping.id_of(key)) for mapping, key in matches]
+
+    def _rewritten(self, entry: Entry) -> Resource | None:
+        if entry.resource is None or not entry.stores:
+            return entry.resource
+        resource, issues = rewritten(self.plan, entry, self.known, self.found)
+        if issues:
+            raise Refused(*issues)
+        return resource
+
+    def check_references(self) -> None:
+        """Refused where something that was written refers to no record, now that all is written."""
+        faults = [each for place, issue in self.changing.dangling() for each in at_entry(self.writes[place], [issue])]
+        if faults:
+            raise Refused(*faults)
+
+    # ---- one entry
+
+    def change(self, entry: Entry, resource: Resource | None) -> Changed:
+        """Carry out an entry that changes something."""
+        with self._at(entry):
+            done = self.changing.apply(self._change(entry, resource))
+        self.changed[entry.number] = done
+        self.writes += [entry.number] * (len(self.changing.written) - len(self.writes))
+        return done
+
+    def _change(self, entry: Entry, resource: Resource | None) -> Change:
+        target = entry.target
+        if target is None or target.type not in self.services.mapping_set.by_type:
+            facts = {"type": target.type if target else "", "allowed": list(self.services.mapping_set.by_type)}
+            raise Refused(Issue("type-unknown", "url", facts | {"nearest": ""}))
+        acts: dict[str, Act] = {"create": "create", "update": "update", "patch": "patch", "delete": "delete"}
+        return Change(
+            acts[target.interaction],
+            target.type,
+            target.id,
+            resource=resource if entry.stores else None,
+            patched=self._patched(entry) if target.interaction == "patch" else None,
+            criteria=self._criteria(entry),
+            if_match=entry.if_match or None,
+            cascade=self.request.headers.get(b"x-cascade") == b"delete",
+        )
+
+    def _criteria(self, entry: Entry) -> tuple[Clause, ...] | None:
+        target = entry.target
+        if target is None or target.type not in self.services.mapping_set.by_type:
+            return None
+        query = entry.if_none_exist if target.interaction == "create" else target.query
+        return criteria_of(self.services, target.type, pairs_of(query.encode())) if query else None
+
+    def _patched(self, entry: Entry) -> Callable[[Resource], Resource]:
+        if entry.patch is None:
+            return lambda resource: patched(resource, entry.resource, FORMATS[-1])
+        reading = read_text(entry.patch.content, kinds=(dict, list))
+        row = format_of(entry.patch.media_type, reading.resource)
+        if reading.resource is None or row is None or any(each.issue.is_error for each in reading.issues):
+            raise Refused(*(each.issue for each in reading.issues))
+        return lambda resource: patched(resource, reading.resource, row)
+
+    def _identity(self, changed: Changed) -> Identity:
+        if changed.mapping is None:
+            raise ValueError("what was written has a mapping")
+        return Identity(changed.mapping.resource_type, changed.id)
+
+    def _at(self, entry: Entry) -> _At:
+        return _At(entry.number)
+
+    # ---- answers
+
+    def results(self, *, dry_run: bool) -> dict[int, Result]:
+        """What came of every entry; what only reads is answered now, with all changes made."""
+        inside = replace(self.services, store=self.store, rendered=type(self.services.rendered)(0))
+        found = {}
+        for entry in self.plan.entries:
+            if entry.number in self.changed:
+                found[entry.number] = self.result(entry, dry_run=dry_run)
+            else:
+                with self._at(entry):
+                    found[entry.number] = self.read_entry(entry, inside)
+        return found
+
+    def result(self, entry: Entry, *, dry_run: bool) -> Result:
+        """What came of a change."""
+        changed = self.changed[entry.number]
+        issues = list(changed.issues)
+        if changed.outcome in ("deleted", "absent"):
+            gone = (Issue("deleted-with", "", {"kind": kind, "count": count}) for kind, count in changed.gone.items())
+            etag = changed.mapping.etag(changed.version) if changed.mapping and changed.version else ""
+            return Result(204, etag="" if dry_run else etag, issues=tuple(gone))
+        body = self.changing.rendered(changed, issues)
+        mapping, version = changed.mapping, changed.version
+        if mapping is None or version is None:
+            raise ValueError("what was written has a version")
+        etag, place = mapping.etag(version), f"{mapping.resource_type}/{changed.id}"
+        status = DONE.get(changed.outcome, 200)
+        if dry_run:
+            return Result(status, issues=tuple(issues))
+        tag = etag.removeprefix('W/"').rstrip('"')
+        return Result(
+            status,
+            resource=orjson.loads(body),
+            location=f"{self.services.base_url}/{place}/_history/{tag}",
+            etag=etag,
+            last_modified=version[1],
+            full_url=f"{self.services.base_url}/{place}",
+            issues=tuple(issues),
+        )
+
+    def read_entry(self, entry: Entry, services: Services) -> Result:
+        """The answer to an entry that changes nothing."""
+        target = entry.target
+        if target is None:
+            raise ValueError("an entry without a target is faulty")
+        headers = {b"accept": b"application/fhir+json"}
+        if entry.if_none_match:
+            headers[b"if-none-match"] = entry.if_none_match.encode()
+        own = Request("GET" if entry.method in READS else "POST", target.query.encode(), headers, "")
+        if own.method == "POST":
+            own.query, own.body = b"", target.query.encode()
+            headers[b"content-type"] = b"application/x-www-form-urlencoded"
+            if entry.resource is not None:
+                own.body = orjson.dumps(entry.resource)
+                headers[b"content-type"] = b"application/fhir+json"
+        answer = self.read(services, own, f"/{target.path}")
+        said = {name: value.decode() for name, value in answer.headers}
+        content = orjson.loads(answer.body) if answer.body else None
+        return Result(answer.status, resource=content, etag=said.get(b"etag", ""))
+
+
+class _At:
+    """What is refused inside is refused of this entry."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, Refused) and not isinstance(error, EntryRefused):
+            raise EntryRefused(self.number, error) from None
+
+
+def _leave_out(resource: Resource, steps: Iterable[str | int]) -> None:
+    """Take a reference out of a resource; a text that stands in a list stays."""
+    value: Any = resource
+    *before, last = steps
+    for step in before:
+        value = value[step]
+    if isinstance(value, dict):
+        value.pop(last, None)
