@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, Protocol
 from zoneinfo import ZoneInfo
 
+from fhir_facade.bundles.plan import MOST_ENTRIES
 from fhir_facade.contracts import Explained, Known, Page, Query, Record, Stamp
 from fhir_facade.mapping.translating import Translations
 from fhir_facade.rest.rendered import Rendered
@@ -110,7 +111,7 @@ class Writing:
     """What changes are made with. `profiles` are those that every resource of a type must keep to.
 
     `remainder` is what becomes of elements that no row takes. `create_on_update` lets an update make what is not
-    there, `must_match` wants If-Match of every change.
+    there, `must_match` wants If-Match of every change. `most_entries` are those of a Bundle, by its type.
     """
 
     store: Store
@@ -118,6 +119,7 @@ class Writing:
     remainder: Policy = "keep"
     create_on_update: bool = True
     must_match: bool = False
+    most_entries: Mapping[str, int] = field(default_factory=lambda: MOST_ENTRIES)
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from fhir_facade.outcome import Issue, Refused
 from fhir_facade.patching.formats import FORMATS, format_of, patched, tidied
 from fhir_facade.rest.answer import Answer, pretty
 from fhir_facade.rest.changes import Undone, Wanted, asked, body_of, criteria_of, no_more, refusal, rules_of
+from fhir_facade.rest.conditional import http_date
 from fhir_facade.rest.preferences import wanted_return
 from fhir_facade.rest.query_string import pairs_of
 from fhir_facade.rest.services import Request, Services, Writing
@@ -60,7 +61,7 @@ def process(services: Services, request: Request, read: Reading) -> Answer:
         raise ValueError("a server for reading only has no route to here")
     try:
         bundle = body_of(request)
-        plan = plan_of(bundle, bases=(services.base_url,))
+        plan = plan_of(bundle, bases=(services.base_url,), most=writing.most_entries)
         if plan.type == "transaction" and plan.faults:
             raise Refused(*plan.faults)
         run = _Run(services, request, writing, rules_of(services, request, writing), plan, read)
@@ -99,8 +100,7 @@ def _batched(run: _Run, wanted: Wanted) -> dict[int, Result]:
                 continue
             with run.writing.store.transaction() as writer:
                 run.begin(Changing(writer, run.writing.store.inside(writer), run.rules))
-                run.change(entry, entry.resource)
-                run.check_references()
+                run.alone(entry)
                 results[number] = run.result(entry, dry_run=wanted.dry_run)
                 if wanted.dry_run:
                     raise Undone
@@ -152,24 +152,24 @@ class _Run:
         for number in (*waiting, *order_of(plan, naming.order)):
             entry = plan.entries[number]
             if number not in self.changed and entry.changes:
-                self.change(entry, self._rewritten(entry))
+                self.change(entry, self.rewritten(entry))
         self.check_references()
 
     def _store_if_all_is_known(self, number: int) -> bool:
         """Store a new resource whose references all lead somewhere; of another one make the id only."""
         entry = self.plan.entries[number]
-        missing = [led for led in self.plan.leads[number] if led.entry not in self.known and led.entry != number]
-        if not missing:
-            changed = self.change(entry, self._rewritten(entry))
-            self.known[number] = self._identity(changed)
-            return True
-        resource = self._rewritten(entry) or {}
-        for led in missing:
-            _leave_out(resource, led.link.steps)
-        with self._at(entry):
-            mapping, key = self.changing.identity_of(tidied(resource))
-        self.known[number] = Identity(mapping.resource_type, mapping.id_of(key))
-        return False
+        missing = [led for led in self.plan.leads[number] if led.entry not in self.known]
+        if missing:
+            resource = self.rewritten(entry) or {}
+            for led in missing:
+                _leave_out(resource, led.link.steps)
+            with self._at(entry):
+                mapping, key = self.changing.identity_of(tidied(resource))
+            self.known[number] = Identity(mapping.resource_type, mapping.id_of(key))
+        if any(led.entry != number for led in missing):
+            return False
+        self.known[number] = self._identity(self.change(entry, self.rewritten(entry)))
+        return True
 
     def _look_up(self) -> None:
         """What conditions and conditional references find, as stored when the deletions are done."""
@@ -195,9 +195,10 @@ class _Run:
         matches = self.rules.find(self.store, resource_type, criteria)
         return [Identity(mapping.resource_type, mapping.id_of(key)) for mapping, key in matches]
 
-    def _rewritten(self, entry: Entry) -> Resource | None:
-        if entry.resource is None or not entry.stores:
-            return entry.resource
+    def rewritten(self, entry: Entry) -> Resource | None:
+        """The resource of an entry with references to what is known."""
+        if entry.resource is None:
+            return None
         resource, issues = rewritten(self.plan, entry, self.known, self.found)
         if issues:
             raise Refused(*issues)
@@ -210,6 +211,15 @@ class _Run:
             raise Refused(*faults)
 
     # ---- one entry
+
+    def alone(self, entry: Entry) -> None:
+        """Carry out an entry of a batch; all that it may refer to in the Bundle is itself."""
+        self.known = known_at_first(self.plan)
+        if entry.stores and entry.number not in self.known and self.plan.leads[entry.number]:
+            self._store_if_all_is_known(entry.number)
+        else:
+            self.change(entry, self.rewritten(entry))
+        self.check_references()
 
     def change(self, entry: Entry, resource: Resource | None) -> Changed:
         """Carry out an entry that changes something."""
@@ -230,7 +240,7 @@ class _Run:
             target.type,
             target.id,
             resource=resource if entry.stores else None,
-            patched=self._patched(entry) if target.interaction == "patch" else None,
+            patched=self._patched(entry, resource) if target.interaction == "patch" else None,
             criteria=self._criteria(entry),
             if_match=entry.if_match or None,
             cascade=self.request.headers.get(b"x-cascade") == b"delete",
@@ -243,9 +253,9 @@ class _Run:
         query = entry.if_none_exist if target.interaction == "create" else target.query
         return criteria_of(self.services, target.type, pairs_of(query.encode())) if query else None
 
-    def _patched(self, entry: Entry) -> Callable[[Resource], Resource]:
+    def _patched(self, entry: Entry, parameters: Resource | None) -> Callable[[Resource], Resource]:
         if entry.patch is None:
-            return lambda resource: patched(resource, entry.resource, FORMATS[-1])
+            return lambda resource: patched(resource, parameters, FORMATS[-1])
         reading = read_text(entry.patch.content, kinds=(dict, list))
         row = format_of(entry.patch.media_type, reading.resource)
         if reading.resource is None or row is None or any(each.issue.is_error for each in reading.issues):
@@ -253,9 +263,10 @@ class _Run:
         return lambda resource: patched(resource, reading.resource, row)
 
     def _identity(self, changed: Changed) -> Identity:
-        if changed.mapping is None:
-            raise ValueError("what was written has a mapping")
-        return Identity(changed.mapping.resource_type, changed.id)
+        if changed.mapping is None or changed.version is None:
+            raise ValueError("what was written has a version")
+        tag = changed.mapping.etag(changed.version).removeprefix('W/"').rstrip('"')
+        return Identity(changed.mapping.resource_type, changed.id, tag)
 
     def _at(self, entry: Entry) -> _At:
         return _At(entry.number)
@@ -309,6 +320,8 @@ class _Run:
         headers = {b"accept": b"application/fhir+json"}
         if entry.if_none_match:
             headers[b"if-none-match"] = entry.if_none_match.encode()
+        if entry.if_modified_since:
+            headers[b"if-modified-since"] = http_date(entry.if_modified_since)
         own = Request("GET" if entry.method in READS else "POST", target.query.encode(), headers, "")
         if own.method == "POST":
             own.query, own.body = b"", target.query.encode()

@@ -20,6 +20,7 @@ from tests.house import driven, sent_by
 
 JSON = {"Content-Type": "application/fhir+json"}
 CASES = cases()
+LIMITS = {"transaction": 12, "batch": 14}
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,9 @@ def store(new_place: Callable[[], Location], mapping_set: MappingSet) -> Iterato
 @pytest.fixture
 def lane(store: Store, mapping_set: MappingSet) -> Iterator[FhirLane]:
     """A lane over a store that is empty before and after."""
-    services = Services(mapping_set, store, BASE, PageTokens(b"secret"), "1", writing=Writing(store))
+    services = Services(
+        mapping_set, store, BASE, PageTokens(b"secret"), "1", writing=Writing(store, most_entries=LIMITS)
+    )
     yield FhirLane(services)
     with store._connections.writing() as connection:
         for table in reversed(store.schema.metadata.sorted_tables):
