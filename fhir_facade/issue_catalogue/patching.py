@@ -1,36 +1,162 @@
-"""What can be said of a patch."""
+"""What can be wrong with a patch. The place of an issue is in the patch; `place` is the one in the resource."""
 
 from __future__ import annotations
 
 from fhir_facade.issue_catalogue.row import Rows
 
 ROWS: Rows = {
-    "patch-malformed": (
+    "patch-media-unknown": (
+        "error", "not-supported", 415,
+        "A patch of this media type is not taken.",
+        "En patch av denne medietypen blir ikke tatt.",
+        "Media types: {known}.",
+        "Medietyper: {known}.",
+    ),
+    "patch-shape": (
         "error", "structure", 400,
-        "The patch cannot be read at {at}: {reason}.", "Patchen kan ikke leses ved {at}: {grunn}.",
-        "Correct the patch.", "Rett patchen.",
+        "The patch is not of its form: {expected} is expected here.",
+        "Patchen har ikke sin form: {expected} er ventet her.",
+        "Correct the patch.",
+        "Rett patchen.",
     ),
-    "patch-not-possible": (
-        "error", "processing", 422,
-        "The patch cannot be carried out at {at}: {reason}.", "Patchen kan ikke utføres ved {at}: {grunn}.",
-        "Read the resource, and make the patch for what is there.",
-        "Les ressursen, og lag patchen for det som står der.",
-    ),
-    "patch-test-failed": (
-        "error", "conflict", 422,
-        "The test at {at} does not hold, so nothing is changed.",
-        "Testen ved {at} holder ikke, så ingenting er endret.",
-        "Read the resource again, and make the patch anew.", "Les ressursen på nytt, og lag patchen om igjen.",
+    "patch-too-many": (
+        "error", "too-costly", 413,
+        "The patch has more than {limit} operations.",
+        "Patchen har flere enn {limit} operasjoner.",
+        "Send fewer at a time.",
+        "Send færre om gangen.",
     ),
     "patch-too-large": (
         "error", "too-costly", 413,
-        "The patch asks for more than {limit} operations or values.",
-        "Patchen ber om flere enn {limit} operasjoner eller verdier.",
-        "Send the whole resource with PUT.", "Send hele ressursen med PUT.",
+        "The patch moves and adds more than {limit} characters.",
+        "Patchen flytter og legger til mer enn {limit} tegn.",
+        "Send a smaller patch.",
+        "Send en mindre patch.",
     ),
-    "patch-result": (
+    "patch-too-deep": (
+        "error", "too-costly", 413,
+        "The patch makes the resource deeper than {limit} levels.",
+        "Patchen gjør ressursen dypere enn {limit} nivåer.",
+        "Nest less.",
+        "Bruk færre nivåer.",
+    ),
+    "patch-operation-unknown": (
+        "error", "value", 400,
+        "There is no such operation.",
+        "Det finnes ingen slik operasjon.",
+        "Operations: {known}.",
+        "Operasjoner: {known}.",
+    ),
+    "patch-member-missing": (
+        "error", "required", 400,
+        "The operation lacks '{member}'.",
+        "Operasjonen mangler '{member}'.",
+        "Add it.",
+        "Legg den til.",
+    ),
+    "patch-pointer-form": (
+        "error", "value", 400,
+        "This is no JSON Pointer: it is empty or begins with '/', and '~' is written ~0, '/' ~1.",
+        "Dette er ingen JSON Pointer: den er tom eller begynner med '/', og '~' skrives ~0, '/' ~1.",
+        "Correct the path.",
+        "Rett stien.",
+    ),
+    "patch-place-missing": (
+        "error", "not-found", 422,
+        "The path leads nowhere: under '{place}' there is no such member.",
+        "Stien fører ingen steder: under '{place}' finnes ikke dette leddet.",
+        "Read the resource and correct the path.",
+        "Les ressursen og rett stien.",
+    ),
+    "patch-index": (
+        "error", "value", 422,
+        "The index does not fit the {count} items of '{place}'.",
+        "Indeksen passer ikke til de {count} leddene i '{place}'.",
+        "Indexes are whole numbers from 0.",
+        "Indekser er hele tall fra 0.",
+    ),
+    "patch-test-failed": (
+        "error", "conflict", 422,
+        "The test failed at '{place}': another value stands there.",
+        "Testen feilet ved '{place}': en annen verdi står der.",
+        "Read the resource again.",
+        "Les ressursen på nytt.",
+    ),
+    "patch-into-itself": (
+        "error", "value", 422,
+        "'{place}' cannot be moved into itself.",
+        "'{place}' kan ikke flyttes inn i seg selv.",
+        "Correct the path.",
+        "Rett stien.",
+    ),
+    "patch-type-changed": (
         "error", "business-rule", 422,
-        "The patch changes {what}, which stays as it is for good.", "Patchen endrer {what}, som alltid er som den er.",
-        "Leave it out of the patch.", "Utelat det fra patchen.",
+        "A patch may not change the type of the resource.",
+        "En patch kan ikke endre ressursens type.",
+        "Leave resourceType as it is.",
+        "La resourceType være som den er.",
+    ),
+    "patch-id-changed": (
+        "error", "business-rule", 422,
+        "A patch may not change the id of the resource.",
+        "En patch kan ikke endre ressursens id.",
+        "Leave id as it is.",
+        "La id være som den er.",
+    ),
+    "patch-path-form": (
+        "error", "value", 400,
+        "The path cannot be used as FHIRPath: see its character {position}.",
+        "Stien kan ikke brukes som FHIRPath: se tegn {position} i den.",
+        "Correct the path.",
+        "Rett stien.",
+    ),
+    "patch-path-not-selecting": (
+        "error", "not-supported", 400,
+        "The path does not select elements of the resource.",
+        "Stien velger ikke elementer i ressursen.",
+        "Allowed are names, [n] and {known}.",
+        "Tillatt er navn, [n] og {known}.",
+    ),
+    "patch-path-steps": (
+        "error", "too-costly", 413,
+        "The paths of the patch take more than {limit} steps.",
+        "Stiene i patchen tar mer enn {limit} steg.",
+        "Use simpler paths.",
+        "Bruk enklere stier.",
+    ),
+    "patch-path-count": (
+        "error", "multiple-matches", 422,
+        "The path selects {count} elements; {expected} is expected.",
+        "Stien velger {count} elementer; {expected} er ventet.",
+        "Make the path select one.",
+        "La stien velge ett.",
+    ),
+    "patch-element-unknown": (
+        "error", "structure", 422,
+        "'{place}' has no element of this name in FHIR R4.",
+        "'{place}' har ikke noe element med dette navnet i FHIR R4.",
+        "Correct the name.",
+        "Rett navnet.",
+    ),
+    "patch-element-there": (
+        "error", "duplicate", 422,
+        "'{place}' is there already and stands once only.",
+        "'{place}' finnes allerede og står bare én gang.",
+        "Use replace.",
+        "Bruk replace.",
+    ),
+    "patch-not-list": (
+        "error", "value", 422,
+        "'{place}' is no list.",
+        "'{place}' er ingen liste.",
+        "Insert and move need the path of a list.",
+        "Insert og move trenger stien til en liste.",
+    ),
+    "patch-value-type": (
+        "error", "value", 422,
+        "'{place}' does not take a value of this type.",
+        "'{place}' tar ikke en verdi av denne typen.",
+        "Types: {known}.",
+        "Typer: {known}.",
     ),
 }  # fmt: skip

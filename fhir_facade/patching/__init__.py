@@ -1,1 +1,4 @@
-"""Patches of resources: what they make of one, without HTTP and without a store. Nothing that is given is changed."""
+"""Patches of a resource: JSON Patch, JSON Merge Patch and FHIRPath Patch.
+
+Pure functions; what is given is not changed.
+"""

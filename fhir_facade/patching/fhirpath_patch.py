@@ -1,293 +1,310 @@
-"""FHIRPath Patch: operations as a Parameters resource. https://hl7.org/fhir/R4/fhirpatch.html"""
+"""FHIRPath Patch, https://hl7.org/fhir/R4/fhirpatch.html: operations in a Parameters resource."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from copy import deepcopy
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
-from fhir_facade.contracts import Resource
-from fhir_facade.definitions import definitions
+from fhir_facade.definitions import Element, concrete_name, definitions
 from fhir_facade.outcome import Issue, Refused
-from fhir_facade.patching.json_patch import LARGEST, MOST_OPERATIONS, fault, size_of
-from fhir_facade.patching.places import Place, key_in, places_of, twin_steps
-from fhir_facade.profile.fhirpath_syntax import FhirPathError
+from fhir_facade.patching.budget import Budget
+from fhir_facade.patching.left_empty import Emptied
+from fhir_facade.patching.selecting import FUNCTIONS, NotSelecting, Spot, container, json_name, select
+from fhir_facade.profile.fhirpath import Environment, Evaluator, StepsExceeded
+from fhir_facade.profile.fhirpath_syntax import Expression, FhirPathError, Name, parse
+from fhir_facade.profile.fhirpath_values import SYSTEM, item_of
 
-PARTS = {
-    "add": ("path", "name", "value"),
-    "insert": ("path", "index", "value"),
-    "delete": ("path",),
-    "replace": ("path", "value"),
-    "move": ("path", "source", "destination"),
-}
-VALUE = "value"
-TEXTS = {"path": ("valueString",), "name": ("valueString",), "type": ("valueCode", "valueString")}
-NUMBERS = ("index", "source", "destination")
+STEPS = 200_000
+"""Most steps that the paths of one patch may take together."""
 
 
-def fhirpath_patched(resource: Resource, parameters: Any) -> Resource:
-    """The resource after every operation in turn; Refused, naming the operation, when one cannot be done."""
-    if not isinstance(parameters, dict) or parameters.get("resourceType") != "Parameters":
-        raise fault("patch-malformed", "Parameters", "it is no Parameters resource", "den er ingen Parameters-ressurs")
-    listed = parameters.get("parameter")
-    if not isinstance(listed, list) or not listed:
-        raise fault("patch-malformed", "Parameters.parameter", "it has no operation", "den har ingen operasjon")
-    if len(listed) > MOST_OPERATIONS:
-        raise Refused(Issue("patch-too-large", "Parameters.parameter", {"limit": MOST_OPERATIONS}))
-    made, room = deepcopy(resource), LARGEST
-    for number, operation in enumerate(listed):
-        at = f"Parameters.parameter[{number}]"
-        parts = _parts(operation, at)
-        room -= size_of(operation)
-        if room < 0:
-            raise Refused(Issue("patch-too-large", at, {"limit": LARGEST}))
+class Filled(NamedTuple):
+    """A value ready for its element: the JSON name, whether it is one of a list, the value and its twin."""
+
+    key: str
+    many: bool
+    value: Any
+    twin: Any
+
+
+def fhirpath_patched(document: Any, patch: Any, budget: Budget) -> Any:
+    """The resource with the operations carried out in order; Refused, with the place in the patch, when one fails."""
+    listed = patch.get("parameter") if isinstance(patch, dict) and patch.get("resourceType") == "Parameters" else None
+    if not isinstance(listed, list):
+        raise Refused(Issue("patch-shape", "", {"expected": '{"resourceType": "Parameters", "parameter": [...]}'}))
+    budget.check_operations(len(listed))
+    work = Work(budget.copied(document), budget)
+    for place, parameter in enumerate(listed):
+        budget.at = f"Parameters.parameter[{place}]"
+        work.carry_out(parameter)
+    return work.emptied.cleared(work.document)
+
+
+class Work:
+    """A resource while it is patched."""
+
+    def __init__(self, document: Any, budget: Budget) -> None:
+        self.document = document
+        self.budget = budget
+        self.emptied = Emptied()
+        self.root = Spot(item_of(document, ""), str(document.get("resourceType")))
+        self.evaluator = Evaluator(Environment(resource=document, steps=STEPS), [self.root.item])
+        self.parts: dict[str, dict[str, Any]] = {}
+
+    def carry_out(self, parameter: Any) -> None:
+        parts = parameter.get("part") if isinstance(parameter, dict) else None
+        if not isinstance(parts, list) or parameter.get("name") != "operation":
+            raise self.fault("patch-shape", expected='{"name": "operation", "part": [...]}')
+        self.parts = {}
+        for part in parts:
+            name = part.get("name") if isinstance(part, dict) else None
+            if not isinstance(name, str) or name in self.parts:
+                raise self.fault("patch-shape", expected='{"name": ...}')
+            self.parts[name] = part
+        kind = self._text("type", "valueCode")
+        if kind not in OPERATIONS:
+            raise self.fault("patch-operation-unknown", known=sorted(OPERATIONS))
+        OPERATIONS[kind](self)
+
+    def fault(self, code: str, **facts: Any) -> Refused:
+        return Refused(Issue(code, self.budget.at, facts))
+
+    # the operations
+
+    def add(self) -> None:
+        spot = self._one(self._select(self._path()))
+        held, path = self._opened(spot)
+        self._put(held, path, self._text("name", "valueString"), self._part("value"), spot.said)
+
+    def insert(self) -> None:
+        spot, held, key = self._list()
+        values, twins = aligned(held, key)
+        place = self._number("index", len(values), f"{spot.said}.{key}")
+        filled = self._filled(spot.item.path, key, self._part("value"), f"{spot.said}.{key}")
+        values.insert(place, filled.value)
+        twins.insert(place, filled.twin)
+        store(held, key, values, twins)
+
+    def delete(self) -> None:
+        spots = self._select(self._path())
+        if len(spots) > 1:
+            raise self.fault("patch-path-count", count=len(spots), expected="0 - 1")
+        for spot in spots:
+            held = self._holder(spot)
+            values, twins = aligned(held, spot.name)
+            if spot.index is None:
+                values, twins = [], []
+            else:
+                del values[spot.index], twins[spot.index]
+            store(held, spot.name, values, twins)
+            self.emptied.add(held)
+
+    def replace(self) -> None:
+        spot = self._one(self._select(self._path()))
+        held = self._holder(spot)
+        element = definitions().element(f"{spot.path}.{spot.name}")
+        is_choice = element is not None and element.path.endswith("[x]")
+        name = element.path.rpartition(".")[2].removesuffix("[x]") if element and is_choice else spot.name
+        filled = self._filled(spot.path, name, self._part("value"), spot.said)
+        if spot.index is not None:
+            values, twins = aligned(held, spot.name)
+            values[spot.index], twins[spot.index] = filled.value, filled.twin
+            store(held, spot.name, values, twins)
+            return
+        store(held, spot.name, [], [])
+        self._set(held, filled)
+
+    def move(self) -> None:
+        spot, held, key = self._list()
+        values, twins = aligned(held, key)
+        said = f"{spot.said}.{key}"
+        source, target = (self._number(name, len(values) - 1, said) for name in ("source", "destination"))
+        values.insert(target, values.pop(source))
+        twins.insert(target, twins.pop(source))
+        store(held, key, values, twins)
+
+    # what an operation says
+
+    def _part(self, name: str) -> dict[str, Any]:
+        if name not in self.parts:
+            raise self.fault("patch-member-missing", member=name)
+        return self.parts[name]
+
+    def _text(self, name: str, key: str) -> str:
+        held = self._part(name).get(key, self._part(name).get("valueString"))
+        if not isinstance(held, str):
+            raise self.fault("patch-shape", expected=f'{{"name": "{name}", "{key}": "..."}}')
+        return held
+
+    def _number(self, name: str, most: int, said: str) -> int:
+        held = self._part(name).get("valueInteger")
+        if type(held) is not int:
+            raise self.fault("patch-shape", expected=f'{{"name": "{name}", "valueInteger": 0}}')
+        if not 0 <= held <= most:
+            raise self.fault("patch-index", count=most if name == "index" else most + 1, place=said)
+        return held
+
+    def _path(self) -> Expression:
         try:
-            _Operation(made, parts, at).run()
+            return parse(self._text("path", "valueString"))
         except FhirPathError as error:
-            raise fault("patch-malformed", f"{at}.part", f"the path: {error}", f"stien: {error}") from None
-    return made
+            raise self.fault("patch-path-form", position=error.position + 1) from None
 
+    # what a path selects
 
-def _parts(operation: Any, at: str) -> dict[str, Any]:
-    """The parts of an operation by name, and under "type" what it does."""
-    held = operation.get("part") if isinstance(operation, dict) else None
-    if not isinstance(held, list) or operation.get("name") != "operation":
-        raise fault(
-            "patch-malformed", at, "each parameter is called operation and has parts",
-            "hver parameter heter operation og har deler",
-        )  # fmt: skip
-    found: dict[str, Any] = {}
-    for number, part in enumerate(held):
-        place = f"{at}.part[{number}]"
-        name = part.get("name") if isinstance(part, dict) else None
-        if not isinstance(name, str) or name in found:
-            raise fault("patch-malformed", place, "a part has a name of its own", "en del har et eget navn")
-        found[name] = _value_of(part, name, place)
-    does = found.get("type")
-    if does not in PARTS:
-        allowed = ", ".join(PARTS)
-        raise fault("patch-malformed", at, f"its type is none of {allowed}", f"typen er ingen av {allowed}")
-    for name in found:
-        if name not in PARTS[does] and name != "type":
-            raise fault("patch-malformed", at, f"{does} takes no such part", f"{does} tar ingen slik del")
-    for name in PARTS[does]:
-        if name not in found:
-            raise fault("patch-malformed", at, f"the part '{name}' is missing", f"delen «{name}» mangler")
-    return found
+    def _select(self, tree: Expression) -> list[Spot]:
+        try:
+            return select(tree, self.root, self.evaluator)
+        except (FhirPathError, ArithmeticError) as error:
+            raise self.fault("patch-path-form", position=getattr(error, "position", 0) + 1) from None
+        except NotSelecting:
+            raise self.fault("patch-path-not-selecting", known=FUNCTIONS) from None
+        except (StepsExceeded, RecursionError):
+            raise self.fault("patch-path-steps", limit=STEPS) from None
 
+    def _one(self, spots: list[Spot]) -> Spot:
+        if len(spots) != 1:
+            raise self.fault("patch-path-count", count=len(spots), expected=1)
+        return spots[0]
 
-def _value_of(part: Mapping[str, Any], name: str, at: str) -> Any:
-    if name in TEXTS:
-        texts = [part[each] for each in TEXTS[name] if isinstance(part.get(each), str)]
-        if len(texts) == 1:
-            return texts[0]
-        raise fault("patch-malformed", at, f"{TEXTS[name][0]} is expected", f"{TEXTS[name][0]} er ventet")
-    if name in NUMBERS:
-        number = part.get("valueInteger")
-        if isinstance(number, int) and not isinstance(number, bool) and number >= 0:
-            return number
-        raise fault(
-            "patch-malformed", at, "valueInteger from 0 on is expected", "valueInteger fra 0 og oppover er ventet"
-        )
-    return Given.of(part, at)
+    def _holder(self, spot: Spot) -> dict[str, Any]:
+        if spot.holder is None:
+            raise self.fault("patch-path-not-selecting", known=FUNCTIONS)
+        return spot.holder
 
+    def _list(self) -> tuple[Spot, dict[str, Any], str]:
+        """The element that holds the list that the path names, the object of its children, the list's JSON name."""
+        tree = self._path()
+        if not isinstance(tree, Name):
+            raise self.fault("patch-not-list", place=self.root.said)
+        spot = self.root if tree.base is None else self._one(self._select(tree.base))
+        inside = container(spot)
+        element = definitions().element(f"{inside[1]}.{tree.name}") if inside else None
+        if inside is None or element is None:
+            raise self.fault("patch-element-unknown", place=spot.said)
+        if not element.many:
+            raise self.fault("patch-not-list", place=f"{spot.said}.{tree.name}")
+        return spot, inside[0], tree.name
 
-class Given:
-    """A value as a patch gives it: of a type, or, where a type has no name, of parts."""
-
-    def __init__(self, type_name: str, value: Any, twin: Any, parts: list[tuple[str, Given]], at: str) -> None:
-        self.type, self.value, self.twin, self.parts, self.at = type_name, value, twin, parts, at
-
-    @classmethod
-    def of(cls, part: Mapping[str, Any], at: str) -> Given:
-        """The value of a part."""
-        keys = {key.removeprefix("_") for key in part if key.removeprefix("_").startswith(VALUE)}
-        held = part.get("part")
-        if len(keys) == 1 and held is None:
-            key = next(iter(keys))
-            return cls(key[len(VALUE) :], part.get(key), part.get(f"_{key}"), [], at)
-        if not keys and isinstance(part.get("resource"), dict):
-            return cls("Resource", part["resource"], None, [], at)
-        if not keys and isinstance(held, list) and held and all(isinstance(each, dict) for each in held):
-            inner = [(str(each.get("name")), cls.of(each, f"{at}.part[{n}]")) for n, each in enumerate(held)]
-            return cls("", None, None, inner, at)
-        raise fault("patch-malformed", at, "one value is expected", "én verdi er ventet")
-
-    def set_in(self, holder: dict[str, Any], path: str, name: str) -> None:
-        """Put the value into an object under an element's name: into its list, or in its place where it has none."""
-        key = self.key(path, name)
-        element = definitions().element(f"{path}.{key}")
-        if element is None:
-            raise fault(
-                "patch-not-possible", self.at, f"{path} has no element for it", f"{path} har ikke noe element for den"
-            )
-        old = key_in(holder, path, name)
-        value = self.made(f"{path}.{key}")
-        if element.many:
-            _into_list(holder, key, len(_length(holder, key)), value, self.twin)
-            return
-        if old is not None:
-            raise fault("patch-not-possible", self.at, "something stands there already", "noe står der allerede")
-        _set(holder, key, value, self.twin)
-
-    def key(self, path: str, name: str) -> str:
-        """The JSON name of an element for a value of this type."""
-        element = definitions().element(f"{path}.{name}")
-        if element is not None and not element.path.endswith("[x]"):
-            return name
-        return f"{name}{self.type}"
-
-    def made(self, path: str) -> Any:
-        """The value as JSON at a path."""
-        if not self.parts:
-            return deepcopy(self.value)
-        built: dict[str, Any] = {}
-        for name, given in self.parts:
-            given.set_in(built, path, name)
-        return built
-
-
-class _Operation:
-    """One operation on a resource that is being made."""
-
-    def __init__(self, resource: Resource, parts: dict[str, Any], at: str) -> None:
-        self.resource, self.parts, self.at = resource, parts, at
-
-    def run(self) -> None:
-        does, found = self.parts["type"], places_of(self.parts["path"], self.resource)
-        if does == "delete":
-            if len(found) > 1:
-                raise self.fault("several elements stand there", "flere elementer står der")
-            for place in found:
-                self.take(place)
-        elif does in ("add", "replace"):
-            place = self.one(found)
-            (self.add if does == "add" else self.replace)(place)
+    def _opened(self, spot: Spot) -> tuple[dict[str, Any], str]:
+        """The object for an element's children; a primitive gets one beside its value."""
+        inside = container(spot)
+        if inside is not None:
+            return inside
+        held, twin = self._holder(spot), dict[str, Any]()
+        if spot.index is None:
+            held[f"_{spot.name}"] = twin
         else:
-            self.in_list(found, does)
+            values, twins = aligned(held, spot.name)
+            twins[spot.index] = twin
+            store(held, spot.name, values, twins)
+        return twin, spot.item.type
 
-    def one(self, found: list[Place]) -> Place:
-        if len(found) != 1:
-            there = ("nothing stands", "ingenting står") if not found else ("several elements stand", "flere står")
-            raise self.fault(f"{there[0]} there", f"{there[1]} der")
-        return found[0]
+    # values
 
-    def fault(self, english: str, norwegian: str) -> Refused:
-        return fault("patch-not-possible", f"{self.at}.part.where(name='path')", english, norwegian)
-
-    def add(self, place: Place) -> None:
-        given: Given = self.parts["value"]
-        if isinstance(place.item.value, dict):
-            given.set_in(place.item.value, place.item.path, self.parts["name"])
-        else:
-            holder, key = self.holder(twin_steps(place.steps), make=True)
-            given.set_in(holder[key], place.item.type, self.parts["name"])
-
-    def replace(self, place: Place) -> None:
-        if not place.steps:
-            raise self.fault("a resource is not replaced by a patch", "en ressurs erstattes ikke av en patch")
-        given: Given = self.parts["value"]
-        holder, key = self.holder(place.steps)
-        if isinstance(key, int):
-            parent, name = self.holder(place.steps[:-1])
-            _drop(parent, str(name), key)
-            _into_list(parent, str(name), key, given.made(self.path_of(place)), given.twin)
+    def _put(self, held: dict[str, Any], path: str, name: str, part: dict[str, Any], said: str) -> None:
+        filled = self._filled(path, name, part, said)
+        if filled.many:
+            values, twins = aligned(held, filled.key)
+            store(held, filled.key, [*values, filled.value], [*twins, filled.twin])
             return
-        element = definitions().element(self.path_of(place))
-        choice = element is not None and element.path.endswith("[x]")
-        name = element.path.rsplit(".", 1)[-1].removesuffix("[x]") if element is not None and choice else key
-        holder.pop(key, None)
-        holder.pop(f"_{key}", None)
-        above = self.path_of(place).rsplit(".", 1)[0]
-        new = given.key(above, name)
-        _set(holder, new, given.made(f"{above}.{new}"), given.twin)
+        element = definitions().element(f"{path}.{filled.key}")
+        base = element.path.rpartition(".")[2].removesuffix("[x]") if element else name
+        there = json_name(held, path, base) if element and element.path.endswith("[x]") else filled.key
+        if there in held or f"_{there}" in held:
+            raise self.fault("patch-element-there", place=f"{said}.{base}")
+        self._set(held, filled)
 
-    def take(self, place: Place) -> None:
-        if not place.steps:
-            raise self.fault("a resource is not deleted by a patch", "en ressurs slettes ikke av en patch")
-        last = place.steps[-1]
-        if isinstance(last, int):
-            parent, name = self.holder(place.steps[:-1])
-            _drop(parent, str(name), last)
+    def _set(self, held: dict[str, Any], filled: Filled) -> None:
+        for key, value in ((filled.key, filled.value), (f"_{filled.key}", filled.twin)):
+            if value is not None:
+                held[key] = value
+
+    def _filled(self, path: str, name: str, part: dict[str, Any], said: str) -> Filled:
+        table = definitions()
+        element = table.element(f"{path}.{name}") or table.element(f"{path}.{name}[x]")
+        if element is None or name == "resourceType":
+            raise self.fault("patch-element-unknown", place=said)
+        parts = part.get("part")
+        keys = {key.removeprefix("_") for key in part if key.removeprefix("_").startswith("value")}
+        if len(keys) + (parts is not None) + ("resource" in part) != 1 or not isinstance(parts, list | None):
+            raise self.fault("patch-shape", expected="value[x] | part")
+        if parts is not None:
+            if len(element.types) != 1 or table.kind(element.types[0]) != "complex-type":
+                raise self.fault("patch-value-type", place=said, known=element.types)
+            return Filled(name, element.many, self._built(f"{path}.{name}", parts, said), None)
+        key = keys.pop() if keys else "resource"
+        type_name = type_of(key)
+        value, twin = part.get(key), part.get(f"_{key}")
+        is_object = not is_primitive(type_name)
+        shaped = isinstance(value, dict) if is_object else not isinstance(value, dict | list)
+        if not shaped or not isinstance(twin, dict | None) or not takes(element, type_name):
+            raise self.fault("patch-value-type", place=said, known=element.types)
+        is_plain_choice = element.path.endswith("[x]") and table.element(f"{path}.{name}") is None
+        final = concrete_name(name, type_name) if is_plain_choice else name
+        depth = said.count(".") + 1
+        return Filled(final, element.many, self.budget.copied(value, depth), self.budget.copied(twin, depth))
+
+    def _built(self, path: str, parts: list[Any], said: str) -> dict[str, Any]:
+        """An object of the elements that nested parts name."""
+        held: dict[str, Any] = {}
+        for part in parts:
+            name = part.get("name") if isinstance(part, dict) else None
+            if not isinstance(name, str):
+                raise self.fault("patch-shape", expected='{"name": ...}')
+            self._put(held, path, name, part, said)
+        return held
+
+
+def type_of(key: str) -> str:
+    """The type that a value's JSON name says: string of valueString; Resource of resource."""
+    tail = key.removeprefix("value")
+    if key == "resource":
+        return "Resource"
+    lower = tail[:1].lower() + tail[1:]
+    return lower if definitions().kind(lower) == "primitive-type" else tail
+
+
+def is_primitive(type_name: str) -> bool:
+    return definitions().kind(type_name) == "primitive-type"
+
+
+def takes(element: Element, type_name: str) -> bool:
+    """Whether an element takes a type. Outside choices any primitive of the same kind of JSON will do."""
+    if type_name in element.types:
+        return True
+    if element.path.endswith("[x]"):
+        return False
+    return is_primitive(type_name) and any(
+        is_primitive(t) and json_kind(t) == json_kind(type_name) for t in element.types
+    )
+
+
+def json_kind(type_name: str) -> str:
+    system = SYSTEM.get(type_name, "")
+    return system if system in ("Boolean", "Integer", "Decimal") else "text"
+
+
+def aligned(held: dict[str, Any], key: str) -> tuple[list[Any], list[Any]]:
+    """The values of a list and their twins, as many of each, with null where nothing is."""
+    values, twins = (each if isinstance(each, list) else [] for each in (held.get(key), held.get(f"_{key}")))
+    most = max(len(values), len(twins))
+    return values + [None] * (most - len(values)), twins + [None] * (most - len(twins))
+
+
+def store(held: dict[str, Any], key: str, values: list[Any], twins: list[Any]) -> None:
+    """Set a list and its twins; a list that holds nothing is left out."""
+    for name, listed in ((key, values), (f"_{key}", twins)):
+        if any(each is not None for each in listed):
+            held[name] = listed
         else:
-            holder, _ = self.holder(place.steps)
-            holder.pop(last, None)
-            holder.pop(f"_{last}", None)
-
-    def in_list(self, found: list[Place], does: str) -> None:
-        """insert and move: within the one list whose items the path gives."""
-        if not found or len({place.steps[:-1] for place in found}) != 1 or not isinstance(found[0].steps[-1], int):
-            raise self.fault("it is no list", "det er ingen liste")
-        parent, key = self.holder(found[0].steps[:-1])
-        name, size = str(key), len(_length(parent, str(key)))
-        if does == "insert":
-            given: Given = self.parts["value"]
-            if self.parts["index"] > size:
-                raise self.fault(f"the list has {size} items", f"listen har {size} elementer")
-            _into_list(parent, name, self.parts["index"], given.made(self.path_of(found[0])), given.twin)
-            return
-        source, destination = self.parts["source"], self.parts["destination"]
-        if source >= size or destination >= size:
-            raise self.fault(f"the list has {size} items", f"listen har {size} elementer")
-        for each in (name, f"_{name}"):
-            if isinstance(parent.get(each), list):
-                items = [*parent[each], *[None] * (size - len(parent[each]))]
-                items.insert(destination, items.pop(source))
-                parent[each] = items
-
-    def holder(self, steps: tuple[str | int, ...], *, make: bool = False) -> tuple[Any, str | int]:
-        """The object or list that the last step leads from, and that step; `make` makes the twin of a primitive."""
-        here: Any = self.resource
-        for number, step in enumerate(steps[:-1]):
-            if make and isinstance(here, dict) and step not in here:
-                here[step] = [] if isinstance(steps[number + 1], int) else {}
-            here = here[step]
-        last = steps[-1]
-        if make and isinstance(here, dict):
-            here.setdefault(last, {})
-        elif make and isinstance(here, list) and isinstance(last, int):
-            here += [None] * (last + 1 - len(here))
-            here[last] = here[last] or {}
-        return here, last
-
-    def path_of(self, place: Place) -> str:
-        """The path that definitions know the element by."""
-        names = (step for step in place.steps if isinstance(step, str))
-        return ".".join([str(self.resource["resourceType"]), *names])
+            held.pop(name, None)
 
 
-def _length(holder: Mapping[str, Any], key: str) -> range:
-    """The indexes of a list and of what stands beside it."""
-    lists = [holder[each] for each in (key, f"_{key}") if isinstance(holder.get(each), list)]
-    return range(max(map(len, lists), default=0))
-
-
-def _into_list(holder: dict[str, Any], key: str, index: int, value: Any, twin: Any) -> None:
-    """Insert an item; the list of twins beside it keeps in step."""
-    size, beside = len(_length(holder, key)), f"_{key}"
-    if value is not None or key in holder:
-        items = [*holder.get(key, []), *[None] * (size - len(holder.get(key, [])))]
-        items.insert(index, value)
-        holder[key] = items
-    if twin is not None or beside in holder:
-        items = [*holder.get(beside, []), *[None] * (size - len(holder.get(beside, [])))]
-        items.insert(index, deepcopy(twin))
-        holder[beside] = items
-
-
-def _drop(holder: dict[str, Any], key: str, index: int) -> None:
-    """Take an item out of a list and of the list beside it; a list without any item goes."""
-    for each in (key, f"_{key}"):
-        items = holder.get(each)
-        if isinstance(items, list):
-            if index < len(items):
-                del items[index]
-            if not any(item is not None for item in items):
-                del holder[each]
-
-
-def _set(holder: dict[str, Any], key: str, value: Any, twin: Any) -> None:
-    if value is not None:
-        holder[key] = value
-    if twin is not None:
-        holder[f"_{key}"] = deepcopy(twin)
+OPERATIONS: Mapping[str, Callable[[Work], None]] = {
+    "add": Work.add,
+    "insert": Work.insert,
+    "delete": Work.delete,
+    "replace": Work.replace,
+    "move": Work.move,
+}

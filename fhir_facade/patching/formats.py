@@ -1,71 +1,48 @@
-"""The formats of patches, one row each: how it is called, who carries it out. https://hl7.org/fhir/R4/http.html#patch"""
+"""The patch formats that are taken, and the one way in: `patched`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from fhir_facade.contracts import Resource
 from fhir_facade.outcome import Issue, Refused
+from fhir_facade.patching.budget import MOST_CHARACTERS, MOST_OPERATIONS, Budget
 from fhir_facade.patching.fhirpath_patch import fhirpath_patched
-from fhir_facade.patching.json_patch import json_patched, merge_patched
+from fhir_facade.patching.json_patch import json_patched
+from fhir_facade.patching.merge_patch import merged
+from fhir_facade.profile.matching import same
 
 
-@dataclass(frozen=True, slots=True)
-class PatchFormat:
-    """A media type, and what makes the new resource of the old one and a patch that was parsed."""
+class Format(NamedTuple):
+    """A patch format: its name for people, and what applies a parsed patch to a parsed document."""
 
-    media: tuple[str, ...]
     name: str
-    make: Callable[[Any, Any], Any]
-    specification: str
+    apply: Callable[[Any, Any, Budget], Any]
 
 
-FORMATS: tuple[PatchFormat, ...] = (
-    PatchFormat(
-        ("application/json-patch+json",), "JSON Patch", json_patched, "https://www.rfc-editor.org/rfc/rfc6902"
-    ),
-    PatchFormat(
-        ("application/merge-patch+json",), "JSON Merge Patch", merge_patched, "https://www.rfc-editor.org/rfc/rfc7396"
-    ),
-    PatchFormat(
-        ("application/fhir+json", "application/json"), "FHIRPath Patch", fhirpath_patched,
-        "https://hl7.org/fhir/R4/fhirpatch.html",
-    ),
-)  # fmt: skip
-MEDIA = tuple(media for row in FORMATS for media in row.media)
+FORMATS: Mapping[str, Format] = {
+    "application/json-patch+json": Format("JSON Patch", json_patched),
+    "application/merge-patch+json": Format("JSON Merge Patch", merged),
+    "application/fhir+json": Format("FHIRPath Patch", fhirpath_patched),
+}
+"""By media type; CapabilityStatement.patchFormat lists the keys."""
 
 
-def format_of(media: str, patch: Any) -> PatchFormat | None:
-    """The format of a patch by its media type; plain JSON that is no Parameters resource is a merge patch."""
-    found = next((row for row in FORMATS if media in row.media), None)
-    if media == "application/json" and not (isinstance(patch, dict) and patch.get("resourceType") == "Parameters"):
-        return FORMATS[0] if isinstance(patch, list) else FORMATS[1]
-    return found
+def patched(
+    resource: Resource, patch: Any, media: str, operations: int = MOST_OPERATIONS, characters: int = MOST_CHARACTERS
+) -> Resource:
+    """The resource with a parsed patch applied; `media` is a media type, with or without parameters.
 
-
-def patched(resource: Resource, patch: Any, row: PatchFormat) -> Resource:
-    """The resource that a patch makes, without empty objects and lists; Refused when it makes none.
-
-    A patch changes neither the type nor the id of a resource.
+    Neither argument is changed. Refused names the place in the patch, and in its sentence that in the resource.
+    At most `operations` operations are carried out, and at most `characters` characters copied, the resource's too.
     """
-    made = tidied(row.make(resource, patch))
-    if not isinstance(made, dict):
-        raise Refused(Issue("patch-result", "patch", {"what": "resourceType"}))
-    for name in ("resourceType", "id"):
-        if made.get(name) != resource.get(name):
-            raise Refused(Issue("patch-result", "patch", {"what": name}))
-    return made
-
-
-def tidied(value: Any) -> Any:
-    """A value without the empty objects and lists that are left behind, which FHIR's JSON does not know."""
-    if isinstance(value, dict):
-        pairs = ((name, tidied(inner)) for name, inner in value.items())
-        return {name: inner for name, inner in pairs if inner not in ({}, [])}
-    if isinstance(value, list):
-        items = [tidied(item) for item in value]
-        kept = [item for item in items if item not in ({}, [])]
-        return kept if any(item is not None for item in kept) else []
-    return value
+    form = FORMATS.get(media.partition(";")[0].strip().lower())
+    if form is None:
+        raise Refused(Issue("patch-media-unknown", "Content-Type", {"known": sorted(FORMATS)}))
+    result = form.apply(resource, patch, Budget(operations, characters))
+    if not isinstance(result, dict) or result.get("resourceType") != resource.get("resourceType"):
+        raise Refused(Issue("patch-type-changed", f"{resource.get('resourceType')}"))
+    if not same([result.get("id")], [resource.get("id")]):
+        raise Refused(Issue("patch-id-changed", f"{resource.get('resourceType')}.id"))
+    return result

@@ -14,6 +14,7 @@ import orjson
 
 from fhir_facade.mapping.compartments import compartments
 from fhir_facade.outcome import Issue, Refused
+from fhir_facade.patching.formats import FORMATS
 from fhir_facade.rest.answer import Answer, pretty
 from fhir_facade.rest.conditional import not_modified
 from fhir_facade.rest.includes import forward_values, reverse_values
@@ -97,7 +98,6 @@ def _etag(statement: bytes) -> bytes:
 
 
 CHANGES = {"updateCreate": True, "conditionalCreate": True, "conditionalUpdate": True, "conditionalDelete": "single"}
-PATCHES = ("application/json-patch+json", "application/merge-patch+json", "application/fhir+json")
 WHOLE = {
     "search-system": ("search-system",), "history-system": ("history-system",), "transaction": ("transaction", "batch")
 }  # fmt: skip
@@ -130,7 +130,7 @@ def capability_statement(
         "implementation": {"description": f"fhir_facade{held}", "url": base_url},
         "fhirVersion": "4.0.1",
         "format": [each for name in MEDIA for each in (MEDIA[name][0], name)],
-        **({"patchFormat": list(PATCHES)} if any(row.code == "patch" for row in surface) else {}),
+        **({"patchFormat": list(FORMATS)} if any(row.code == "patch" for row in surface) else {}),
         **({"implementationGuide": guides} if guides else {}),
         "rest": [_rest(mapping_set, surface, profiles)],
     }

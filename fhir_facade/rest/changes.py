@@ -17,7 +17,7 @@ from fhir_facade.contracts import Clause, Query, Resource
 from fhir_facade.json_text import Placed, located, read_text
 from fhir_facade.mapping.put import Policy
 from fhir_facade.outcome import Issue, Refused
-from fhir_facade.patching.formats import FORMATS, format_of, patched
+from fhir_facade.patching.formats import FORMATS, patched
 from fhir_facade.rest.answer import Answer, Header, pretty
 from fhir_facade.rest.conditional import http_date
 from fhir_facade.rest.negotiation import language
@@ -45,7 +45,8 @@ if TYPE_CHECKING:
 
 JSON_TYPES = ("application/fhir+json", "application/json", "text/json")
 ACCEPTED = ", ".join(JSON_TYPES[:2])
-PATCH_TYPES = tuple(media for row in FORMATS for media in row.media)
+PLAIN = "application/json"
+PATCH_TYPES = (*FORMATS, PLAIN)
 PATCHES = ", ".join(PATCH_TYPES)
 BASE = "http://hl7.org/fhir/StructureDefinition/"
 DRY_RUN = "_dryrun"
@@ -167,10 +168,15 @@ def patch_of(request: Request) -> Callable[[Resource], Resource]:
     """What the patch in a body makes of a resource; Unreadable when it is none."""
     media = _check_media(request, PATCH_TYPES, PATCHES)
     patch = _read(request, (dict, list))
-    row = format_of(media, patch)
-    if row is None:
-        raise Refused(Issue("media-type-unsupported", "", {"allowed": PATCHES}))
-    return partial(patched, patch=patch, row=row)
+    return partial(patched, patch=patch, media=_named_by_form(patch) if media == PLAIN else media)
+
+
+def _named_by_form(patch: Any) -> str:
+    """The media type of a patch that came as plain JSON, as fhirpy sends it: each format has a form of its own."""
+    if isinstance(patch, list):
+        return "application/json-patch+json"
+    is_parameters = patch.get("resourceType") == "Parameters"
+    return "application/fhir+json" if is_parameters else "application/merge-patch+json"
 
 
 def _check_media(request: Request, known: Sequence[str], allowed: str) -> str:

@@ -6,8 +6,9 @@ get their ids first; one that refers to what has none yet is stored when all ids
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import orjson
@@ -22,7 +23,7 @@ from fhir_facade.bundles.targets import READS
 from fhir_facade.contracts import Clause, Resource
 from fhir_facade.json_text import read_text
 from fhir_facade.outcome import Issue, Refused
-from fhir_facade.patching.formats import FORMATS, format_of, patched, tidied
+from fhir_facade.patching.formats import patched
 from fhir_facade.rest.answer import Answer, pretty
 from fhir_facade.rest.changes import Undone, Wanted, asked, body_of, criteria_of, no_more, refusal, rules_of
 from fhir_facade.rest.conditional import http_date
@@ -36,6 +37,7 @@ from fhir_facade.writes.changing import Changing, Rules
 Reading = Callable[[Services, Request, str], Answer]
 """Answers a request at a path below the base URL, as if it had come alone."""
 
+FHIRPATH_PATCH = "application/fhir+json"
 DONE = {"created": 201, "deleted": 204, "absent": 204}
 
 
@@ -164,7 +166,7 @@ class _Run:
             for led in missing:
                 _leave_out(resource, led.link.steps)
             with self._at(entry):
-                mapping, key = self.changing.identity_of(tidied(resource))
+                mapping, key = self.changing.identity_of(resource)
             self.known[number] = Identity(mapping.resource_type, mapping.id_of(key))
         if any(led.entry != number for led in missing):
             return False
@@ -255,12 +257,11 @@ class _Run:
 
     def _patched(self, entry: Entry, parameters: Resource | None) -> Callable[[Resource], Resource]:
         if entry.patch is None:
-            return lambda resource: patched(resource, parameters, FORMATS[-1])
+            return partial(patched, patch=parameters, media=FHIRPATH_PATCH)
         reading = read_text(entry.patch.content, kinds=(dict, list))
-        row = format_of(entry.patch.media_type, reading.resource)
-        if reading.resource is None or row is None or any(each.issue.is_error for each in reading.issues):
+        if reading.resource is None or any(each.issue.is_error for each in reading.issues):
             raise Refused(*(each.issue for each in reading.issues))
-        return lambda resource: patched(resource, reading.resource, row)
+        return partial(patched, patch=reading.resource, media=entry.patch.media_type)
 
     def _identity(self, changed: Changed) -> Identity:
         if changed.mapping is None or changed.version is None:
@@ -349,11 +350,14 @@ class _At:
             raise EntryRefused(self.number, error) from None
 
 
-def _leave_out(resource: Resource, steps: Iterable[str | int]) -> None:
-    """Take a reference out of a resource; a text that stands in a list stays."""
-    value: Any = resource
-    *before, last = steps
-    for step in before:
-        value = value[step]
-    if isinstance(value, dict):
-        value.pop(last, None)
+def _leave_out(resource: Resource, steps: Sequence[str | int]) -> None:
+    """Take a reference out of a resource, and the object that held nothing else; a text in a list stays."""
+    holders: list[Any] = [resource]
+    for step in steps[:-1]:
+        holders.append(holders[-1][step])
+    for holder, step in zip(reversed(holders), reversed(steps), strict=True):
+        if not isinstance(holder, dict):
+            return
+        del holder[step]
+        if holder:
+            return

@@ -1,145 +1,191 @@
-"""Patches by example, and the laws that they keep."""
+"""The patch formats: the examples of their specifications, faults with their places, and laws."""
 
 from __future__ import annotations
 
 import json
+import re
+from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fhir_facade.outcome import Refused, operation_outcome
-from fhir_facade.patching.formats import FORMATS, patched, tidied
-from fhir_facade.patching.json_patch import json_patched, merge_patched, same
+from fhir_facade.outcome import Refused
+from fhir_facade.patching.budget import Budget
+from fhir_facade.patching.formats import FORMATS, patched
+from fhir_facade.profile.matching import same
 
-CASES: list[dict[str, Any]] = yaml.load(Path(__file__).with_name("cases.yaml").read_text("utf-8"), yaml.CSafeLoader)
-JSON, MERGE, FHIRPATH = FORMATS
-
-
-def operation(short: list[Any]) -> dict[str, Any]:
-    """An operation of FHIRPath Patch, told in full."""
-    does, path, *rest = short
-    parts: list[dict[str, Any]] = [{"name": "type", "valueCode": does}, {"name": "path", "valueString": path}]
-    if does == "add":
-        parts.append({"name": "name", "valueString": rest[0]})
-    if does == "insert":
-        parts.append({"name": "index", "valueInteger": rest[0]})
-    if does == "move":
-        parts += [
-            {"name": name, "valueInteger": each} for name, each in zip(("source", "destination"), rest[0], strict=True)
-        ]
-    if len(rest) > 1:
-        parts.append({"name": "value", **rest[1]})
-    return {"name": "operation", "part": parts}
+CASES = Path(__file__).parent / "cases"
+JSON_PATCH, MERGE_PATCH = "application/json-patch+json", "application/merge-patch+json"
+FHIRPATH_PATCH = "application/fhir+json"
 
 
-def of(case: dict[str, Any]) -> tuple[Any, Any]:
-    """The format of a case and its patch."""
-    if "json" in case:
-        return JSON, case["json"]
-    if "merge" in case:
-        return MERGE, case["merge"]
-    if "parameters" in case:
-        return FHIRPATH, case["parameters"]
-    return FHIRPATH, {"resourceType": "Parameters", "parameter": [operation(each) for each in case["fhirpath"]]}
+def rows(name: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads((CASES / f"{name}.json").read_text("utf-8"))
+    assert len({row["name"] for row in found}) == len(found) > 15
+    return found
 
 
-@pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
-def test_examples(case: dict[str, Any]) -> None:
-    row, patch = of(case)
-    resource = {"resourceType": "Patient", "id": "p", **case["has"]}
-    before, given_patch = deepcopy(resource), deepcopy(patch)
-    if "fault" in case:
-        with pytest.raises(Refused) as refused:
-            patched(resource, patch, row)
-        assert [issue.code for issue in refused.value.issues] == [case["fault"]]
-        assert operation_outcome(refused.value.issues)["issue"][0]["details"]["text"]
-        assert refused.value.issues[0].at
+def judge(media: str, row: dict[str, Any]) -> None:
+    document, patch = deepcopy(row["document"]), deepcopy(row["patch"])
+    try:
+        result = FORMATS[media].apply(document, patch, Budget())
+    except Refused as refused:
+        (issue,) = refused.issues
+        assert (issue.code, issue.at) == (row.get("code"), row.get("at")), str(issue)
+        assert issue.facts.get("place") == row.get("place", issue.facts.get("place"))
+        assert issue.sentence("nb") != issue.sentence("en")
     else:
-        made = patched(resource, patch, row)
-        assert made == {"resourceType": "Patient", "id": "p", **case["gives"]}
-        assert json.dumps(made, sort_keys=True) == json.dumps(
-            {"resourceType": "Patient", "id": "p", **case["gives"]}, sort_keys=True
-        )
-    assert (resource, patch) == (before, given_patch)
+        assert "result" in row, result
+        assert same(result, row["result"]), result
+    assert (document, patch) == (row["document"], row["patch"])
 
 
-def test_there_are_examples_of_every_operation() -> None:
-    names = [short[0] for case in CASES for short in case.get("fhirpath", ())]
-    assert {"add", "insert", "delete", "replace", "move"} == set(names)
-    assert len(CASES) > 70
+@pytest.mark.parametrize("row", rows("json_patch"), ids=lambda row: row["name"])
+def test_json_patch(row: dict[str, Any]) -> None:
+    judge(JSON_PATCH, row)
 
 
+@pytest.mark.parametrize("row", rows("merge_patch"), ids=lambda row: row["name"])
+def test_merge_patch(row: dict[str, Any]) -> None:
+    judge(MERGE_PATCH, row)
+
+
+@pytest.mark.parametrize("row", rows("fhirpath_patch"), ids=lambda row: row["name"])
+def test_fhirpath_patch(row: dict[str, Any]) -> None:
+    judge(FHIRPATH_PATCH, row)
+
+
+NAMES = st.text("ab/~0", max_size=2)
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from(["", "a", "/", "~1", "å"]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "b/c", "~", ""]), inner),
-    max_leaves=8,
+    st.none() | st.booleans() | st.integers(-2, 2) | st.text("xy", max_size=2),
+    lambda inner: st.lists(inner, min_size=1, max_size=3) | st.dictionaries(NAMES, inner, min_size=1, max_size=3),
+    max_leaves=12,
 )
+OBJECTS = st.dictionaries(NAMES, VALUES, max_size=4)
 
 
-def difference(one: Any, other: Any, at: str = "") -> list[dict[str, Any]]:
-    """A JSON Patch that makes one value of another."""
-    if same(one, other):
-        return []
+def differences(one: Any, other: Any, path: str = "") -> list[dict[str, Any]]:
+    """Operations that lead from one value to the other: adds come first, so that nothing is empty in between."""
     if isinstance(one, dict) and isinstance(other, dict):
-        steps = []
-        for name in one.keys() | other.keys():
-            path = f"{at}/{name.replace('~', '~0').replace('/', '~1')}"
-            if name not in other:
-                steps.append({"op": "remove", "path": path})
-            elif name not in one:
-                steps.append({"op": "add", "path": path, "value": other[name]})
-            else:
-                steps += difference(one[name], other[name], path)
-        return steps
+        names = {name: f"{path}/{name.replace('~', '~0').replace('/', '~1')}" for name in one | other}
+        found = [{"op": "add", "path": names[name], "value": other[name]} for name in other if name not in one]
+        found += [step for name in other if name in one for step in differences(one[name], other[name], names[name])]
+        return found + [{"op": "remove", "path": names[name]} for name in one if name not in other]
     if isinstance(one, list) and isinstance(other, list):
-        steps = [
-            step for n, pair in enumerate(zip(one, other, strict=False)) for step in difference(*pair, f"{at}/{n}")
-        ]
-        steps += [{"op": "remove", "path": f"{at}/{len(other)}"} for _ in one[len(other) :]]
-        return steps + [{"op": "add", "path": f"{at}/-", "value": each} for each in other[len(one) :]]
-    return [{"op": "replace", "path": at, "value": other}]
+        both = min(len(one), len(other))
+        found = [step for at in range(both) for step in differences(one[at], other[at], f"{path}/{at}")]
+        found += [{"op": "add", "path": f"{path}/-", "value": value} for value in other[both:]]
+        return found + [{"op": "remove", "path": f"{path}/{at}"} for at in reversed(range(both, len(one)))]
+    return [] if same(one, other) else [{"op": "replace", "path": path, "value": other}]
 
 
-@given(VALUES, VALUES)
-def test_a_difference_makes_one_value_of_another(one: Any, other: Any) -> None:
+@given(OBJECTS, OBJECTS)
+def test_a_difference_that_is_applied_gives_the_other(one: Any, other: Any) -> None:
     before = deepcopy(one)
-    assert same(json_patched(one, difference(one, other)), other)
+    assert same(FORMATS[JSON_PATCH].apply(one, differences(one, other), Budget()), other)
     assert same(one, before)
 
 
-def without_null(value: Any) -> Any:
+@given(OBJECTS, OBJECTS)
+def test_a_merge_holds_what_it_says_and_changes_nothing_given(one: Any, patch: Any) -> None:
+    before = deepcopy((one, patch))
+    once = FORMATS[MERGE_PATCH].apply(one, patch, Budget())
+    assert all(name not in once for name in patch if patch[name] is None)
+    assert all(same(once[name], one[name]) for name in one if name not in patch)
+    assert same([one, patch], list(before))
+
+
+PATIENT = {"resourceType": "Patient", "id": "1", "active": True}
+
+
+@pytest.mark.parametrize(
+    ("media", "patch", "code", "at"),
+    [
+        (JSON_PATCH, [{"op": "replace", "path": "/id", "value": "2"}], "patch-id-changed", "Patient.id"),
+        (JSON_PATCH, [{"op": "remove", "path": "/id"}], "patch-id-changed", "Patient.id"),
+        (MERGE_PATCH, {"id": None}, "patch-id-changed", "Patient.id"),
+        (MERGE_PATCH, {"resourceType": "Person"}, "patch-type-changed", "Patient"),
+        (MERGE_PATCH, [], "patch-type-changed", "Patient"),
+        (JSON_PATCH, [{"op": "remove", "path": ""}], "patch-type-changed", "Patient"),
+        ("text/plain", [], "patch-media-unknown", "Content-Type"),
+        (JSON_PATCH, [{"op": "test", "path": "/id", "value": "1"}] * 1001, "patch-too-many", ""),
+        (JSON_PATCH, [{"op": "copy", "from": "", "path": f"/x{at}"} for at in range(60)], "patch-too-large", "[17]"),
+        (
+            JSON_PATCH,
+            [{"op": "add", "path": "/x", "value": {}}] + [{"op": "copy", "from": "/x", "path": "/x/x"}] * 200,
+            "patch-too-deep",
+            "[100]",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_a_patch_may_not_do(media: str, patch: Any, code: str, at: str) -> None:
+    before = deepcopy(PATIENT)
+    with pytest.raises(Refused) as raised:
+        patched(PATIENT, patch, media)
+    assert [(issue.code, issue.at) for issue in raised.value.issues] == [(code, at)]
+    assert before == PATIENT
+
+
+def test_a_patch_is_applied_by_its_media_type() -> None:
+    assert patched(PATIENT, {"active": False}, "Application/Merge-Patch+JSON; charset=utf-8")["active"] is False
+
+
+def test_the_examples_of_the_document_give_what_they_say() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "patching.md").read_text("utf-8")
+    blocks = [(kind.strip(), json.loads(body)) for kind, body in re.findall(r"```json([^\n]*)\n(.*?)```", text, re.S)]
+    resource = blocks[0][1]
+    patches, results = blocks[1::2], blocks[2::2]
+    assert [media for media, _ in patches] == list(FORMATS)
+    for (media, patch), (_, result) in zip(patches, results, strict=True):
+        assert patched(resource, patch, media) == result
+        assert f"| `{media}` | {FORMATS[media].name} |" in text
+
+
+def mutations(value: Any) -> list[Any]:
+    """The value with each of its parts taken out, or made another, in turn."""
+    found: list[Any] = [None, 1, "", "x[", [], {}]
     if isinstance(value, dict):
-        return {name: without_null(inner) for name, inner in value.items() if inner is not None}
-    return value
+        for key in value:
+            found.append({name: each for name, each in value.items() if name != key})
+            found += [{**value, key: each} for each in mutations(value[key])]
+    elif isinstance(value, list):
+        found.append(value * 2)
+        for at in range(len(value)):
+            found.append(value[:at] + value[at + 1 :])
+            found += [[*value[:at], each, *value[at + 1 :]] for each in mutations(value[at])]
+    return found
 
 
-def merging(one: Any, other: Any) -> Any:
-    """A merge patch that makes one value of another; a null within objects cannot be told."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        gone = dict.fromkeys(one.keys() - other.keys())
-        return gone | {name: merging(one.get(name), inner) for name, inner in other.items()}
-    return other
+@pytest.mark.parametrize(("media", "name"), [(JSON_PATCH, "json_patch"), (FHIRPATH_PATCH, "fhirpath_patch")])
+def test_any_broken_patch_is_refused_or_carried_out(media: str, name: str) -> None:
+    tried = 0
+    for row in rows(name):
+        before = deepcopy(row["document"])
+        for patch in mutations(row["patch"]):
+            tried += 1
+            with suppress(Refused):
+                FORMATS[media].apply(row["document"], patch, Budget())
+            assert row["document"] == before
+    assert tried > 1000
 
 
-@given(VALUES, VALUES)
-def test_a_merge_patch_makes_one_value_of_another(one: Any, other: Any) -> None:
-    wanted = without_null(other)
-    assert same(merge_patched(one, merging(one, wanted)), wanted)
-
-
-@given(VALUES)
-def test_tidying_twice_is_tidying_once(value: Any) -> None:
-    assert tidied(tidied(value)) == tidied(value)
-
-
-def test_copies_that_double_are_refused_before_they_fill_the_memory() -> None:
-    bomb = [{"op": "add", "path": "/name", "value": [{"text": "x" * 1000}]}]
-    bomb += [{"op": "copy", "from": "/name", "path": "/name/-"} for _ in range(60)]
-    with pytest.raises(Refused) as refused:
-        patched({"resourceType": "Patient", "id": "p"}, bomb, JSON)
-    assert refused.value.status == 413
+@pytest.mark.parametrize(
+    ("path", "operations"),
+    [
+        ("Patient.identifier.where(%resource.identifier.where(value = '1').exists())", 1),
+        ("Patient.identifier[5000]", 200),
+    ],
+    ids=["in a filter", "in all operations"],
+)
+def test_paths_take_no_more_steps_than_they_may(path: str, operations: int) -> None:
+    resource = {"resourceType": "Patient", "id": "1", "identifier": [{"value": str(at)} for at in range(2000)]}
+    operation = [{"name": "type", "valueCode": "delete"}, {"name": "path", "valueString": path}]
+    patch = {"resourceType": "Parameters", "parameter": [{"name": "operation", "part": operation}] * operations}
+    with pytest.raises(Refused) as raised:
+        patched(resource, patch, FHIRPATH_PATCH)
+    assert [issue.code for issue in raised.value.issues] == ["patch-path-steps"]
