@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,8 @@ from fhir_facade.mapping.put import Policy
 from fhir_facade.outcome import Issue, Refused
 from fhir_facade.patching.formats import FORMATS, patched
 from fhir_facade.rest.answer import Answer, Header, pretty
-from fhir_facade.rest.conditional import http_date
+from fhir_facade.rest.conditional import http_date, instant_of
+from fhir_facade.rest.idempotency import named
 from fhir_facade.rest.negotiation import language
 from fhir_facade.rest.parameters import RESULT_PARAMETERS, parse
 from fhir_facade.rest.preferences import Level, Return, preferences, wanted_level, wanted_return
@@ -226,9 +226,8 @@ def rules_of(services: Services, request: Request, writing: Writing) -> Rules:
         matches = store.find(Query(resource_type, tuple(criteria), count=2), search).matches
         return [(services.mapping_set.mappings[each.mapping], each.key) for each in matches]
 
-    now = moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return Rules(
-        services.mapping_set, now, validate, find, policy, writing.remainder,
+        services.mapping_set, instant_of(moment), validate, find, policy, writing.remainder,
         create_on_update=writing.create_on_update, must_match=writing.must_match,
     )  # fmt: skip
 
@@ -250,10 +249,12 @@ def _changed(
     if writing is None:
         raise ValueError("a server for reading only has no route to here")
     try:
-        change = _change(request, act, criteria)
+        change, name = _change(request, act, criteria), named(services, request)
         answer = None
         try:
             with writing.store.transaction() as writer:
+                if name is not None and (known := name.answered(writer)) is not None:
+                    return known
                 changing = Changing(writer, writing.store.inside(writer), rules_of(services, request, writing))
                 changed = changing.apply(change)
                 if nowhere := changing.dangling():
@@ -261,6 +262,8 @@ def _changed(
                 answer = _answer(services, request, wanted, changing, changed)
                 if wanted.dry_run:
                     raise Undone
+                if name is not None:
+                    name.keep(writer, answer)
         except Undone:
             pass
     except Refused as refused:

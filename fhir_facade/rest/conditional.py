@@ -14,6 +14,11 @@ _TAGS = re.compile(rb'"[^"]*"').findall  # a tag may hold a comma
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
+def instant_of(moment: datetime) -> str:
+    """A moment as the store writes it: ISO 8601, UTC, to the millisecond."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def http_date(instant: str) -> bytes:
     """2026-01-01T00:00:00.000Z → Thu, 01 Jan 2026 00:00:00 GMT."""
     if not instant.endswith("Z"):

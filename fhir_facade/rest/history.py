@@ -17,6 +17,7 @@ import orjson
 
 from fhir_facade.outcome import Issue, Refused
 from fhir_facade.rest.answer import Answer, pretty
+from fhir_facade.rest.conditional import instant_of
 from fhir_facade.rest.negotiation import language
 from fhir_facade.rest.paging import PageToken
 from fhir_facade.rest.parameters import COUNT_DEFAULT, COUNT_LIMIT
@@ -207,7 +208,7 @@ def _instant(value: str) -> str:
         moment = datetime.fromisoformat(value).astimezone(UTC)
     except (ValueError, OverflowError):
         raise Refused(bad_value("_since", "instant", "no instant", "_since=2026-01-01T00:00:00Z")) from None
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return instant_of(moment)
 
 
 def _start(services: Services, asked: Asked, path: str) -> Place | None:

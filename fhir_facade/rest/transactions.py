@@ -6,8 +6,8 @@ get their ids first; one that refers to what has none yet is stored when all ids
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -27,10 +27,12 @@ from fhir_facade.patching.formats import patched
 from fhir_facade.rest.answer import Answer, pretty
 from fhir_facade.rest.changes import Undone, Wanted, asked, body_of, criteria_of, no_more, refusal, rules_of
 from fhir_facade.rest.conditional import http_date
+from fhir_facade.rest.idempotency import named
 from fhir_facade.rest.preferences import wanted_return
 from fhir_facade.rest.query_string import pairs_of
 from fhir_facade.rest.services import Request, Services, Writing
 from fhir_facade.store.records import Store
+from fhir_facade.store.writer import Writer
 from fhir_facade.writes.change import Act, Change, Changed
 from fhir_facade.writes.changing import Changing, Rules
 
@@ -62,37 +64,38 @@ def process(services: Services, request: Request, read: Reading) -> Answer:
     if writing is None:
         raise ValueError("a server for reading only has no route to here")
     try:
-        bundle = body_of(request)
-        plan = plan_of(bundle, bases=(services.base_url,), most=writing.most_entries)
-        if plan.type == "transaction" and plan.faults:
-            raise Refused(*plan.faults)
-        run = _Run(services, request, writing, rules_of(services, request, writing), plan, read)
-        results = _transacted(run, wanted) if plan.type == "transaction" else _batched(run, wanted)
+        run = _Run(services, request, writing, wanted, read)
+        return _transacted(run) if run.plan.type == "transaction" else _batched(run)
     except Refused as fault:
         return refusal(request, wanted.tongue, fault)
-    prefer = wanted_return(request.headers.get(b"prefer", b"")) or "minimal"
-    answer = answer_of(plan, results, "OperationOutcome" if wanted.dry_run else prefer, wanted.tongue)
-    body = orjson.dumps(answer)
-    return Answer(200, pretty(body) if wanted.indented else body, (b"content-language", wanted.tongue.encode()))
 
 
-def _transacted(run: _Run, wanted: Wanted) -> dict[int, Result]:
+def _transacted(run: _Run) -> Answer:
     """All of it in one transaction of the store, or nothing."""
-    results: dict[int, Result] = {}
+    if run.plan.faults:
+        raise Refused(*run.plan.faults)
+    answer = None
     try:
         with run.writing.store.transaction() as writer:
-            run.begin(Changing(writer, run.writing.store.inside(writer), run.rules))
+            if run.name is not None and (known := run.name.answered(writer)) is not None:
+                return known
+            run.begin(writer)
             run.all_changes()
-            results = run.results(dry_run=wanted.dry_run)
-            if wanted.dry_run:
-                raise Undone
+            answer = run.answer(run.results())
+            run.end(writer, answer)
     except Undone:
         pass
-    return results
+    if answer is None:
+        raise ValueError("a transaction that is carried out has an answer")
+    return answer
 
 
-def _batched(run: _Run, wanted: Wanted) -> dict[int, Result]:
-    """Each entry in a transaction of its own."""
+def _batched(run: _Run) -> Answer:
+    """Each entry in a transaction of its own; the answer is kept when all are done."""
+    if run.name is not None:
+        with run.writing.store.transaction() as writer:
+            if (known := run.name.answered(writer)) is not None:
+                return known
     results = {entry.number: refused(entry) for entry in run.plan.entries if entry.is_faulty}
     for number in order_of(run.plan):
         entry = run.plan.entries[number]
@@ -101,37 +104,54 @@ def _batched(run: _Run, wanted: Wanted) -> dict[int, Result]:
                 results[number] = run.read_entry(entry, run.services)
                 continue
             with run.writing.store.transaction() as writer:
-                run.begin(Changing(writer, run.writing.store.inside(writer), run.rules))
+                run.begin(writer)
                 run.alone(entry)
-                results[number] = run.result(entry, dry_run=wanted.dry_run)
-                if wanted.dry_run:
+                results[number] = run.result(entry)
+                if run.wanted.dry_run:
                     raise Undone
         except Undone:
             pass
         except Refused as fault:
             results[number] = Result(fault.status, issues=at_entry(number, fault.issues))
-    return results
+    answer = run.answer(results)
+    if run.name is not None and not run.wanted.dry_run:
+        with run.writing.store.transaction() as writer:
+            run.name.keep(writer, answer)
+    return answer
 
 
-@dataclass
 class _Run:
     """One Bundle that is carried out, and what is known of its entries so far."""
 
-    services: Services
-    request: Request
-    writing: Writing
-    rules: Rules
-    plan: Plan
-    read: Reading
-    known: dict[int, Identity] = field(default_factory=dict)
-    found: dict[tuple[str, str], Sequence[Identity]] = field(default_factory=dict)
-    changed: dict[int, Changed] = field(default_factory=dict)
-    writes: list[int] = field(default_factory=list)
+    def __init__(self, services: Services, request: Request, writing: Writing, wanted: Wanted, read: Reading) -> None:
+        self.services, self.request, self.writing, self.wanted, self.read = services, request, writing, wanted, read
+        self.rules: Rules = rules_of(services, request, writing)
+        self.name = named(services, request)
+        self.plan: Plan = plan_of(body_of(request), bases=(services.base_url,), most=writing.most_entries)
+        self.known: dict[int, Identity] = {}
+        self.found: dict[tuple[str, str], Sequence[Identity]] = {}
 
-    def begin(self, changing: Changing) -> None:
-        self.changing = changing
-        self.store: Store = changing.store
-        self.changed, self.writes = {}, []
+    def begin(self, writer: Writer) -> None:
+        """Have a transaction of the store for what comes."""
+        self.store: Store = self.writing.store.inside(writer)
+        self.changing = Changing(writer, self.store, self.rules)
+        self.changed: dict[int, Changed] = {}
+        self.writes: list[int] = []
+
+    def end(self, writer: Writer, answer: Answer) -> None:
+        """Keep the answer with what was done; Undone when it was not in earnest."""
+        if self.wanted.dry_run:
+            raise Undone
+        if self.name is not None:
+            self.name.keep(writer, answer)
+
+    def answer(self, results: Mapping[int, Result]) -> Answer:
+        """The Bundle that answers."""
+        prefer = wanted_return(self.request.headers.get(b"prefer", b"")) or "minimal"
+        told = "OperationOutcome" if self.wanted.dry_run else prefer
+        body = orjson.dumps(answer_of(self.plan, results, told, self.wanted.tongue))
+        tongue = (b"content-language", self.wanted.tongue.encode())
+        return Answer(200, pretty(body) if self.wanted.indented else body, tongue)
 
     # ---- a whole transaction
 
@@ -274,33 +294,33 @@ class _Run:
 
     # ---- answers
 
-    def results(self, *, dry_run: bool) -> dict[int, Result]:
+    def results(self) -> dict[int, Result]:
         """What came of every entry; what only reads is answered now, with all changes made."""
         inside = replace(self.services, store=self.store, rendered=type(self.services.rendered)(0))
         found = {}
         for entry in self.plan.entries:
             if entry.number in self.changed:
-                found[entry.number] = self.result(entry, dry_run=dry_run)
+                found[entry.number] = self.result(entry)
             else:
                 with self._at(entry):
                     found[entry.number] = self.read_entry(entry, inside)
         return found
 
-    def result(self, entry: Entry, *, dry_run: bool) -> Result:
+    def result(self, entry: Entry) -> Result:
         """What came of a change."""
         changed = self.changed[entry.number]
         issues = list(changed.issues)
         if changed.outcome in ("deleted", "absent"):
             gone = (Issue("deleted-with", "", {"kind": kind, "count": count}) for kind, count in changed.gone.items())
             etag = changed.mapping.etag(changed.version) if changed.mapping and changed.version else ""
-            return Result(204, etag="" if dry_run else etag, issues=tuple(gone))
+            return Result(204, etag="" if self.wanted.dry_run else etag, issues=tuple(gone))
         body = self.changing.rendered(changed, issues)
         mapping, version = changed.mapping, changed.version
         if mapping is None or version is None:
             raise ValueError("what was written has a version")
         etag, place = mapping.etag(version), f"{mapping.resource_type}/{changed.id}"
         status = DONE.get(changed.outcome, 200)
-        if dry_run:
+        if self.wanted.dry_run:
             return Result(status, issues=tuple(issues))
         tag = etag.removeprefix('W/"').rstrip('"')
         return Result(

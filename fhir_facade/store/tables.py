@@ -32,6 +32,7 @@ from fhir_facade.mapping.columns import (
 from fhir_facade.mapping.kinds import ChildList, Field, Kind, Kinds, Link
 from fhir_facade.mapping.search_order import or_empty
 from fhir_facade.store.dialects import SQLITE, TEXT, WHOLE, Dialect
+from fhir_facade.store.replies import replies_table
 from fhir_facade.store.versions import versions_table
 
 LISTS = "_lists"  # bit n is set when child list n may have items, so that a read asks for no empty list
@@ -107,6 +108,7 @@ class Schema:
     shapes: dict[str, KindTable]
     counters: Table
     versions: Table
+    replies: Table
     references: list[Reference] = field(default_factory=list)
     dialect: Dialect = SQLITE
 
@@ -142,7 +144,7 @@ def build_schema(
     """Return the tables of the kinds with their search columns and the indexes that searches need."""
     metadata = MetaData()
     counters = Table(COUNTERS, metadata, Column("name", TEXT, primary_key=True), Column("value", WHOLE))
-    schema = Schema(kinds, metadata, {}, counters, versions_table(metadata), dialect=dialect)
+    schema = Schema(kinds, metadata, {}, counters, versions_table(metadata), replies_table(metadata), dialect=dialect)
     search: dict[tuple[str, str], list[SearchColumn]] = {}
     fields: dict[tuple[str, str], list[str]] = {}
     for column in search_columns:

@@ -20,6 +20,7 @@ from fhir_facade.outcome import Issue, Refused
 from fhir_facade.store.dialects import POSTGRES
 from fhir_facade.store.location import Location
 from fhir_facade.store.postgres_connections import PostgresConnections
+from fhir_facade.store.replies import REPLIES
 from fhir_facade.store.tables import COUNTERS, FINGERPRINT, KindTable, ListTable, Schema, build_schema
 from fhir_facade.store.versions import VERSIONS
 
@@ -77,7 +78,7 @@ def view_statements(
     """
     schema = build_schema(kinds, search_columns, POSTGRES)
     there = _sources(where, source)
-    known = {table.name for table in schema.metadata.tables.values()} - {COUNTERS, VERSIONS}
+    known = {table.name for table in schema.metadata.tables.values()} - {COUNTERS, VERSIONS, REPLIES}
     faults = [_fault(f"{source}.{name}", name, sorted(known), "source") for name in sorted(there) if name not in known]
     if not there.keys() & known:
         faults.append(Issue("view-source", source, {"what": "no view has the name of one of our tables", "near": ""}))
@@ -88,6 +89,7 @@ def view_statements(
         yield _kind_view(schema, shape, source, there)
         for part in shape.lists:
             yield _list_view(schema, shape, part, source, there)
+    yield _empty(schema.replies)
     yield _empty(schema.versions)  # what other systems change has no journal of ours
     seal = f"SELECT '{FINGERPRINT}'::text COLLATE \"C\" AS name, {schema.fingerprint}::bigint AS value"
     yield f"CREATE OR REPLACE VIEW {COUNTERS} AS {seal};\n"

@@ -16,6 +16,7 @@ from fhir_facade.mapping.kinds import ChildList, Kind, Link, add_keys
 from fhir_facade.outcome import Issue, Refused
 from fhir_facade.store.dialects import Connection
 from fhir_facade.store.reading import Reader
+from fhir_facade.store.replies import Reply
 from fhir_facade.store.tables import TRANSACTIONS, parent_link
 from fhir_facade.store.versions import Kept
 from fhir_facade.store.writing import KindStatements, Statements
@@ -80,6 +81,14 @@ class Writer:
         self._connection.execute(index)
         row = self._connection.execute(statement, (value, *others.values())).fetchone()
         return None if row is None else row[0]
+
+    def reply(self, name: str, since: str) -> Reply | None:
+        """The answer that was given to a request of this name, at an instant or after it; older ones are forgotten."""
+        return self._statements.replies.find(self._connection, name, since)
+
+    def keep_reply(self, name: str, reply: Reply) -> None:
+        """Keep the answer to a request, with all that it changed."""
+        self._statements.replies.put(self._connection, name, reply)
 
     def next_number(self, kind: Kind, field_name: str, record: Record) -> int:
         """One more than the greatest number in a field among records with the same other key fields.

@@ -23,6 +23,7 @@ from sqlalchemy.schema import CreateIndex
 from fhir_facade.contracts import Record
 from fhir_facade.mapping.columns import KEY, PARENT, column_name, link_column
 from fhir_facade.store.dialects import among, number, parameter
+from fhir_facade.store.replies import Replies
 from fhir_facade.store.tables import LISTS, WRITTEN, KindTable, ListTable, Reference, Schema
 from fhir_facade.store.versions import Journal
 
@@ -143,6 +144,7 @@ class Statements:
         text_of = schema.text_of
         self.list_of = schema.dialect.list_of
         self.journal = Journal(schema)
+        self.replies = Replies(schema)
         self.kinds = schema.kinds
         self._shapes = {name: KindStatements(schema, shape) for name, shape in schema.shapes.items()}
         self.contained: dict[str, list[Reference]] = {}
