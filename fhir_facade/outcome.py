@@ -119,7 +119,7 @@ def _issue(issue: Issue, language: str) -> dict[str, Any]:
             },
         },
     }
-    if issue.at:
+    if issue.at.strip():  # else FHIR knows no such text
         place = "expression" if _is_path(issue.at) else "location"
         out[place] = [issue.at]
         if place == "location":
@@ -146,4 +146,5 @@ def _is_path(at: str) -> bool:
 def _words(value: Any) -> str:
     if isinstance(value, list | tuple | set | frozenset):
         return ", ".join(map(str, sorted(value, key=str)))
-    return str(value)
+    text = str(value)
+    return text if text.isprintable() else "".join(each if each.isprintable() else "\ufffd" for each in text)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fhir_facade.definitions import Element, definitions
+from fhir_facade.json_places import shortened
 from fhir_facade.mapping.findings import nearest
 from fhir_facade.outcome import Issue
 
@@ -51,7 +52,7 @@ def _object(value: dict[str, Any], defined: str, at: str, depth: int) -> Iterato
         if element is None or len(element.types) != 1 or (name != plain and not _primitive(element)):
             shown = name if sum(map(str.isdigit, name)) < 6 else "..."
             near = nearest(plain, definitions().children(defined))
-            yield Issue("element-not-r4", at, {"element": shown, "nearest": near})
+            yield Issue("element-not-r4", at, {"element": shortened(shown), "nearest": near})
         elif name != plain:
             yield from _companion(inner, element, f"{at}.{plain}", depth)
         else:
