@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fhir_facade.mapping.mapping_set import MappingSet
 from fhir_facade.store import postgres_reading
-from fhir_facade.store.documents import DocumentReader, _name
+from fhir_facade.store.documents import DocumentReader, _array, _name
 from fhir_facade.store.location import Location
 from fhir_facade.store.postgres import PostgresStore
 from fhir_facade.store.postgres_reading import ReadingConnection
@@ -161,6 +161,14 @@ def test_others_run_while_one_waits_for_the_server(sample: PostgresStore) -> Non
         connection.execute("SELECT pg_advisory_unlock(77)")
         thread.join(30)
     assert not thread.is_alive() and len(told) == 1
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))))
+@example(["", "NULL", "a,b", "{}", "a\\b", "\\", 'a"b', "å \n"])
+@example([])
+def test_keys_reach_the_database_as_they_are(sample: PostgresStore, keys: list[str]) -> None:
+    with sample._connections.one_read() as connection:
+        assert [key for (key,) in connection.execute("SELECT unnest($1::text[])", (_array(keys),))] == keys
 
 
 def test_a_name_that_the_database_would_cut_off_is_refused() -> None:
