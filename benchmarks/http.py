@@ -178,7 +178,7 @@ def _compare(
             f"{rate[name]:,.0f}/s, {cost[name] * 1e6:,.0f} µs CPU each", AIMS.get((kind, name)),
         )  # fmt: skip
     if cost[BARE]:
-        for name in {OURS, KEPT, ON_POSTGRES} & servers.keys():
+        for name in (each for each in (OURS, KEPT, ON_POSTGRES) if each in servers):
             report.row(f"{kind}/{name}/CPU of bare", f"{name}, by CPU", cost[BARE] / cost[name], "of bare ASGI")
     for (what, name, peer), aim in TIMES.items():
         if what == kind and {name, peer} <= servers.keys():
