@@ -9,10 +9,10 @@ from pathlib import Path
 
 import orjson
 
-from benchmarks import http, load_message, mapping, scale, terminology, validation
+from benchmarks import http, load_message, mapping, postgres, scale, terminology, validation, workers
 from benchmarks.report import Report
 
-PARTS = ("mapping", "http", "scale", "load", "terminology", "validation")
+PARTS = ("mapping", "http", "postgres", "workers", "scale", "load", "terminology", "validation")
 
 
 def main() -> None:
@@ -34,6 +34,10 @@ def main() -> None:
         mapping.run(report, quick=asked.quick)
     if "http" in parts:
         http.run(report, quick=asked.quick, full=asked.full)
+    if "postgres" in parts:
+        postgres.run(report, quick=asked.quick)
+    if "workers" in parts:
+        workers.run(report, quick=asked.quick)
     if "scale" in parts:
         scale.run(report, quick=asked.quick, full=asked.full)
     if "load" in parts:

@@ -25,9 +25,17 @@ from benchmarks.servers import CLIENT_CORE, LOOPBACK, ROOT, Server, free_port, p
 PATIENTS = 2_000
 RESOURCES, PAGES = 1_000, 40
 OURS, KEPT, LOGGED = "ours", "ours, from rendered fragments", "ours, a log line for each"
+ON_POSTGRES = "ours, on PostgreSQL"
 BARE, PEER, PREBUILT = "bare ASGI", "fhirstarter", "fhirstarter, models prebuilt"
 ROOM = 2**30  # bytes of rendered fragments that may be kept
-AIMS = {("read", OURS): 0.38, ("read", KEPT): 0.50, ("search", OURS): 0.06, ("search", KEPT): 0.30}
+AIMS = {
+    ("read", OURS): 0.38,
+    ("read", KEPT): 0.50,
+    ("read", ON_POSTGRES): 0.15,
+    ("search", OURS): 0.06,
+    ("search", KEPT): 0.30,
+    ("search", ON_POSTGRES): 0.04,
+}
 """Of the rate of bare ASGI."""
 TIMES = {
     ("read", OURS, PEER): 35.0,
@@ -42,24 +50,29 @@ def run(report: Report, *, quick: bool = False, full: bool = False) -> None:
     """Measure and print; `full` is over about a million stays, whose database is kept for the next time."""
     with tempfile.TemporaryDirectory(prefix="fhir-facade-bench-") as name, ExitStack() as stack:
         folder = Path(name)
-        paths = _prepare(folder, database_of(FEW, TIMES_MOST) if full else database_of(300 if quick else PATIENTS))
-        servers = _start(stack, folder, report)
-        size = {kind: _mean_size(folder, asked) for kind, asked in paths.items()}
-        for kind, connections, rounds, seconds in (
-            ("read", 16, 3 if quick else 7, 1.0 if quick else 2.0),
-            ("search", 4, 3 if quick else 5, 1.0 if quick else 3.0),
-        ):
-            report.title(
-                f"HTTP {'read by id' if kind == 'read' else 'search, page of 50'}: {size[kind] / 1000:.0f} kB, "
-                f"{connections} connections, random of {len(paths[kind])}"
-            )
-            _compare(report, kind, servers, paths[kind], folder, connections, rounds, seconds)
+        database = database_of(FEW, TIMES_MOST) if full else database_of(300 if quick else PATIENTS)
+        paths = prepare(folder, str(database), keys_of(database, "opphold"))
+        _prepare_peer(folder)
+        compare(report, "HTTP", _start(stack, folder, str(database), report), paths, folder, quick=quick)
 
 
-def _prepare(folder: Path, database: Path) -> dict[str, list[str]]:
-    """A database, the paths that will be asked for, and what our server answers to each."""
-    (folder / "bench.db").symlink_to(database)
-    keys = keys_of(folder / "bench.db", "opphold")
+def compare(
+    report: Report, title: str, servers: dict[str, Server], paths: dict[str, list[str]], folder: Path, *, quick: bool
+) -> None:
+    """Reads, then searches: each server beside the bare one."""
+    for kind, connections, rounds, seconds in (
+        ("read", 16, 3 if quick else 7, 1.0 if quick else 2.0),
+        ("search", 4, 3 if quick else 5, 1.0 if quick else 3.0),
+    ):
+        report.title(
+            f"{title} {'read by id' if kind == 'read' else 'search, page of 50'}: "
+            f"{_mean_size(folder, paths[kind]) / 1000:.0f} kB, {connections} connections, random of {len(paths[kind])}"
+        )
+        _compare(report, kind, servers, paths[kind], folder, connections, rounds, seconds)
+
+
+def prepare(folder: Path, database: str, keys: list[str]) -> dict[str, list[str]]:
+    """The paths that will be asked for, of stays with these keys, and what our server answers to each."""
     draw = random.Random(SEED)
     chosen = draw.sample(keys, min(RESOURCES, len(keys)))
     days = [f"ge{draw.randint(2021, 2023)}-{draw.randint(1, 12):02d}-{draw.randint(1, 28):02d}" for _ in range(PAGES)]
@@ -69,12 +82,11 @@ def _prepare(folder: Path, database: Path) -> dict[str, list[str]]:
     }
     answers: Answers = {}
     with ExitStack() as stack:
-        connection = HTTPConnection(LOOPBACK, stack.enter_context(_ours(folder, log="warning")).port, timeout=30)
+        connection = HTTPConnection(LOOPBACK, stack.enter_context(ours(database)).port, timeout=30)
         for path in (path for asked in paths.values() for path in asked):
             answers[f"/fhir{path}"] = _ask(connection, f"/fhir{path}")
         connection.close()
     (folder / "answers.pickle").write_bytes(pickle.dumps(answers))
-    _prepare_peer(folder, answers)
     return paths
 
 
@@ -87,10 +99,15 @@ def _ask(connection: HTTPConnection, path: str) -> tuple[list[tuple[bytes, bytes
     return [header for header in headers if header[0] not in DROPPED], body
 
 
-def _prepare_peer(folder: Path, answers: Answers) -> None:
+def _answers(folder: Path) -> Answers:
+    answers: Answers = pickle.loads((folder / "answers.pickle").read_bytes())  # noqa: S301 -- our own file
+    return answers
+
+
+def _prepare_peer(folder: Path) -> None:
     """The same Encounters and pages for fhirstarter: JSON by id, ids by the value of `date`."""
     encounters, pages = {}, {}
-    for path, (_, body) in answers.items():
+    for path, (_, body) in _answers(folder).items():
         if "?" not in path:
             encounters[path.rsplit("/", 1)[1]] = body.decode()
             continue
@@ -102,32 +119,39 @@ def _prepare_peer(folder: Path, answers: Answers) -> None:
     (folder / "pages.json").write_text(json.dumps(pages))
 
 
-def _ours(folder: Path, *, log: str = "warning", kept: int = 0) -> AbstractContextManager[Server]:
+def ours(database: str, *, log: str = "warning", kept: int = 0) -> AbstractContextManager[Server]:
+    """Our server over a database, with room for so many bytes of rendered fragments."""
     port = free_port()
-    arguments = ["fhir_facade.cli", "serve", "--db", str(folder / "bench.db"), "--port", str(port)]
+    arguments = ["fhir_facade.cli", "serve", "--db", database, "--port", str(port)]
     environment = {"FHIR_FACADE_LOG_LEVEL": log, "FHIR_FACADE_RENDERED_BYTES": str(kept)}
     return running(arguments, "/fhir", port, **environment)
 
 
-def _start(stack: ExitStack, folder: Path, report: Report) -> dict[str, Server]:
+def bare(folder: Path) -> AbstractContextManager[Server]:
+    """What sends our answers again and does nothing else."""
+    port = free_port()
+    return running(["benchmarks.peers", "bare", str(port), str(folder)], "/fhir", port)
+
+
+def _start(stack: ExitStack, folder: Path, database: str, report: Report) -> dict[str, Server]:
     servers = {
-        OURS: stack.enter_context(_ours(folder)),
-        KEPT: stack.enter_context(_ours(folder, kept=ROOM)),
-        LOGGED: stack.enter_context(_ours(folder, log="info")),
+        OURS: stack.enter_context(ours(database)),
+        KEPT: stack.enter_context(ours(database, kept=ROOM)),
+        LOGGED: stack.enter_context(ours(database, log="info")),
+        BARE: stack.enter_context(bare(folder)),
     }
-    peers = {BARE: ("bare", "/fhir"), PEER: ("fhirstarter", ""), PREBUILT: ("prebuilt", "")}
     if find_spec("fhirstarter") is None:
         report.note("fhirstarter is not installed here: make bench compares with it")
-        del peers[PEER], peers[PREBUILT]
-    for name, (which, prefix) in peers.items():
+        return servers
+    for name, which in {PEER: "fhirstarter", PREBUILT: "prebuilt"}.items():
         port = free_port()
         arguments = ["benchmarks.peers", which, str(port), str(folder)]
-        servers[name] = stack.enter_context(running(arguments, prefix, port))
+        servers[name] = stack.enter_context(running(arguments, "", port))
     return servers
 
 
 def _mean_size(folder: Path, paths: list[str]) -> float:
-    answers: Answers = pickle.loads((folder / "answers.pickle").read_bytes())  # noqa: S301 -- our own file
+    answers = _answers(folder)
     return sum(len(answers[f"/fhir{path}"][1]) for path in paths) / len(paths)
 
 
@@ -142,7 +166,7 @@ def _compare(
         order = list(servers)
         random.shuffle(order)
         for name in order:
-            rate, cost = _load(servers[name], paths, folder, connections, seconds)
+            rate, cost = load(servers[name], paths, folder, connections, seconds)
             if turn:  # the first round warms up
                 rates[name].append(rate)
                 costs[name].append(cost)
@@ -154,21 +178,24 @@ def _compare(
             f"{rate[name]:,.0f}/s, {cost[name] * 1e6:,.0f} µs CPU each", AIMS.get((kind, name)),
         )  # fmt: skip
     if cost[BARE]:
-        for name in (OURS, KEPT):
+        for name in (each for each in (OURS, KEPT, ON_POSTGRES) if each in servers):
             report.row(f"{kind}/{name}/CPU of bare", f"{name}, by CPU", cost[BARE] / cost[name], "of bare ASGI")
     for (what, name, peer), aim in TIMES.items():
-        if what == kind and peer in servers:
+        if what == kind and {name, peer} <= servers.keys():
             report.row(f"{kind}/{name}/times {peer}", name, rate[name] / rate[peer], f"× {peer}", "", aim)
 
 
-def _load(server: Server, paths: list[str], folder: Path, connections: int, seconds: float) -> tuple[float, float]:
-    """Answers a second, and the server's processor time for each."""
+def load(
+    server: Server, paths: list[str], folder: Path, connections: int, seconds: float, *, pinned: bool = True
+) -> tuple[float, float]:
+    """Answers a second, and the server's processor time for each; `pinned` keeps who asks on a core of its own."""
     asked = folder / "paths.txt"
     asked.write_text("\n".join(server.prefix + path for path in paths))
     before = server.cpu_seconds()
     arguments = ["benchmarks.load_generator", str(server.port), str(asked), str(connections), str(seconds)]
     process = subprocess.Popen([sys.executable, "-m", *arguments], cwd=ROOT, stdout=subprocess.PIPE)
-    pin(process.pid, CLIENT_CORE)
+    if pinned:
+        pin(process.pid, CLIENT_CORE)
     output, _ = process.communicate(timeout=3 * seconds + 60)
     found = json.loads(output)
     assert not found["failed"], f"{found} from {asked.read_text().split()[0]} …"

@@ -26,17 +26,24 @@ class Server:
     prefix: str
 
     def cpu_seconds(self) -> float:
-        """The processor time that it has used; 0 where the system does not say."""
+        """The processor time that it and its workers have used; 0 where the system does not say."""
         try:
-            fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
+            workers = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+            return sum(map(_cpu_seconds, (str(self.pid), *workers)))
         except OSError:
             return 0.0
-        return (int(fields[11]) + int(fields[12])) / float(os.sysconf("SC_CLK_TCK"))
+
+
+def _cpu_seconds(pid: str) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / float(os.sysconf("SC_CLK_TCK"))
 
 
 @contextmanager
-def running(arguments: list[str], prefix: str, port: int, **environment: str) -> Iterator[Server]:
-    """Run `python -m` with the arguments until the block ends; it must answer within half a minute."""
+def running(
+    arguments: list[str], prefix: str, port: int, *, pinned: bool = True, **environment: str
+) -> Iterator[Server]:
+    """Run `python -m` with the arguments until the block ends, on one core; it must answer within half a minute."""
     process = subprocess.Popen(
         [sys.executable, "-m", *arguments],
         cwd=ROOT,
@@ -44,7 +51,8 @@ def running(arguments: list[str], prefix: str, port: int, **environment: str) ->
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    pin(process.pid, SERVER_CORE)
+    if pinned:
+        pin(process.pid, SERVER_CORE)
     try:
         _wait_for(port, process)
         yield Server(process.pid, port, prefix)

@@ -10,7 +10,22 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, False_, FromClause, and_, exists, false, literal, or_, select, true
+from sqlalchemy import (
+    BinaryExpression,
+    ColumnElement,
+    False_,
+    FromClause,
+    Select,
+    and_,
+    exists,
+    false,
+    literal,
+    or_,
+    select,
+    true,
+    union_all,
+)
+from sqlalchemy.sql.operators import in_op
 
 from fhir_facade.mapping.columns import KEY, column_name, link_column
 from fhir_facade.mapping.ir import Condition, Identify, Key, Logical, Refer, Rule
@@ -63,8 +78,20 @@ def is_never(test: Where) -> bool:
 
 
 def any_of(tests: Iterable[Where]) -> Where:
-    """Whether one of the tests holds."""
-    kept = [test for test in tests if not is_never(test)]
+    """Whether one of the tests holds.
+
+    What is sought in several places by one column is sought in all of them at once: PostgreSQL takes an index for one
+    list of values, and for no alternative of two.
+    """
+    kept: list[Where] = []
+    sought: dict[ColumnElement[Any], list[Select[Any]]] = {}
+    for test in tests:
+        right = getattr(getattr(test, "right", None), "element", None)
+        if isinstance(test, BinaryExpression) and test.operator is in_op and isinstance(right, Select):
+            sought.setdefault(test.left, []).append(right)
+        elif not is_never(test):
+            kept.append(test)
+    kept += [near.in_(found[0] if len(found) == 1 else union_all(*found)) for near, found in sought.items()]
     return or_(*kept) if kept else false()
 
 

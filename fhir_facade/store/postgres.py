@@ -3,20 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+from fhir_facade.contracts import Record
 from fhir_facade.mapping.columns import FieldIndex, SearchColumn
 from fhir_facade.mapping.kinds import Kinds
 from fhir_facade.store.dialects import POSTGRES
+from fhir_facade.store.documents import DocumentReader
 from fhir_facade.store.location import Location
 from fhir_facade.store.postgres_connections import PostgresConnections
 from fhir_facade.store.records import Store
-from fhir_facade.store.tables import build_schema
+from fhir_facade.store.tables import Schema, build_schema
 
 
 class PostgresStore(Store):
     """A store in a PostgreSQL database; make one with `open`."""
 
     remote = True
+
+    def __init__(self, connections: PostgresConnections, schema: Schema, *, read_only: bool) -> None:
+        chosen: Any = connections  # those for reading write nothing, not even many rows
+        super().__init__(chosen, schema, read_only=read_only)
+        self._reader = DocumentReader(schema)
+
+    def get(self, kind: str, key: str) -> Record | None:
+        """Return the whole record with its lists, or None."""
+        with self._connections.one_read() as connection:
+            return self._reader.one(connection, kind, key)
+
+    def get_many(self, kind: str, keys: Sequence[str]) -> dict[str, Record]:
+        """Return the whole records that have one of the keys, by key."""
+        with self._connections.one_read() as connection:
+            return self._reader.many(connection, kind, keys)
+
+    def related(self, kind: str, link: str, keys: Sequence[str]) -> dict[str, list[Record]]:
+        """Return the whole records that point with `link` at the keys, by that key."""
+        with self._connections.one_read() as connection:
+            return self._reader.related(connection, kind, link, keys)
 
     @classmethod
     def open(

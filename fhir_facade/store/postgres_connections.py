@@ -7,7 +7,7 @@ on, since it may hold what stands in a record or in the connection string.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 import psycopg
@@ -20,6 +20,7 @@ from sqlalchemy import insert, select
 from fhir_facade.outcome import Issue, Refused
 from fhir_facade.store.dialects import POSTGRES, Rows, parameter
 from fhir_facade.store.location import Location
+from fhir_facade.store.postgres_reading import ReadingConnection
 from fhir_facade.store.tables import COUNTERS, FINGERPRINT, TRANSACTIONS, Schema
 
 BUSY_SECONDS = 10.0
@@ -54,6 +55,10 @@ class PostgresConnection:
         except psycopg.Error as error:
             raise_for(error)
 
+    def documents(self, sql: str, parameters: Sequence[Any], /) -> list[bytes]:
+        """Run a statement; its one column, row by row."""
+        return [row[0].encode() for row in self.execute(sql, parameters)]
+
     @property
     def in_transaction(self) -> bool:
         """Whether a transaction has begun, also one that has failed."""
@@ -85,7 +90,11 @@ class PostgresConnections:
         source = replica or where
         for each in {where, source}:
             try_to_reach(each)
-        reading = {"default_transaction_isolation": "repeatable read", "default_transaction_read_only": "on"}
+        reading = {
+            "default_transaction_isolation": "repeatable read",
+            "default_transaction_read_only": "on",
+            "jit": "off",  # the statements are long and short-lived: to compile them takes longer than to run them
+        }
         writing = {"lock_timeout": f"{int(BUSY_SECONDS * 1000)}"}
         if timeout:
             reading["statement_timeout"] = writing["statement_timeout"] = f"{max(int(timeout * 1000), 1)}"
@@ -93,18 +102,36 @@ class PostgresConnections:
         self._writers = _pool(where, writing, 2)
 
     @contextmanager
-    def snapshot(self) -> Iterator[PostgresConnection]:
+    def snapshot(self) -> Iterator[ReadingConnection]:
         """A connection on which all reads see the same moment; one that was lost meanwhile is replaced."""
-        with _taken(self._readers) as connection:
+        with self.one_read() as connection:
+            connection.begin()
             try:
                 yield connection
-                connection.execute("COMMIT")
+                connection.commit()
             finally:
                 _rolled_back(connection)
 
-    def one_read(self) -> AbstractContextManager[PostgresConnection]:
+    @contextmanager
+    def one_read(self) -> Iterator[ReadingConnection]:
         """A connection for one statement that reads; it sees one moment by itself."""
-        return self.snapshot()
+        pool = self._readers
+        held, left = [_got(pool)], pool.max_size
+
+        def replaced(_: Any) -> psycopg.Connection[Any] | None:
+            nonlocal left
+            pool.putconn(held.pop())  # first: there may be room for one only
+            if not left:
+                return None
+            left -= 1
+            held.append(_got(pool))
+            return held[0]
+
+        try:
+            yield ReadingConnection(held[0], raise_for, replaced)
+        finally:
+            for raw in held:
+                pool.putconn(raw)
 
     @contextmanager
     def writing(self) -> Iterator[PostgresConnection]:
@@ -170,23 +197,24 @@ def make_tables(connection: PostgresConnection, schema: Schema) -> int | None:
     return fingerprint_in(connection, schema)
 
 
-def known_tables(connection: PostgresConnection, schema: Schema) -> set[str]:
+def known_tables(connection: PostgresConnection | ReadingConnection, schema: Schema) -> set[str]:
     """Those of the store's tables, or views with their names, that are there."""
     names = [table.name for table in schema.metadata.tables.values()]
     found = "SELECT name FROM unnest($1::text[]) AS name WHERE to_regclass(quote_ident(name)) IS NOT NULL"
     return {row[0] for row in connection.execute(found, (names,))}
 
 
-def of_views(connection: PostgresConnection) -> bool:
+def of_views(connection: PostgresConnection | ReadingConnection) -> bool:
     """Whether the store is one of views over the tables of someone else (store/views.py)."""
     asked = "SELECT relkind = 'v' FROM pg_class WHERE oid = to_regclass($1)"
     row = connection.execute(asked, (COUNTERS,)).fetchone()
     return bool(row and row[0])
 
 
-def fingerprint_in(connection: PostgresConnection, schema: Schema) -> int | None:
+def fingerprint_in(connection: PostgresConnection | ReadingConnection, schema: Schema) -> int | None:
     """The fingerprint of the tables that are there; None when there are none of ours."""
-    if connection.execute("SELECT to_regclass($1)", (COUNTERS,)).fetchone()[0] is None:
+    row = connection.execute("SELECT to_regclass($1)", (COUNTERS,)).fetchone()
+    if row is None or row[0] is None:
         return None
     counters = schema.counters.c
     row = connection.execute(
@@ -260,16 +288,21 @@ def _taken(pool: ConnectionPool[Any]) -> Iterator[PostgresConnection]:
         pool.putconn(raw)
 
 
+def _got(pool: ConnectionPool[Any]) -> psycopg.Connection[Any]:
+    try:
+        raw: psycopg.Connection[Any] = pool.getconn()
+    except PoolClosed:
+        raise ValueError("the store is closed") from None
+    except psycopg.Error as error:
+        raise_for(error)
+    return raw
+
+
 def _begun(pool: ConnectionPool[Any]) -> psycopg.Connection[Any]:
     tries = pool.max_size + 1
     while True:
         tries -= 1
-        try:
-            raw: psycopg.Connection[Any] = pool.getconn()
-        except PoolClosed:
-            raise ValueError("the store is closed") from None
-        except psycopg.Error as error:
-            raise_for(error)
+        raw = _got(pool)
         try:
             raw.execute("BEGIN")
         except psycopg.Error as error:
@@ -281,7 +314,7 @@ def _begun(pool: ConnectionPool[Any]) -> psycopg.Connection[Any]:
             return raw
 
 
-def _rolled_back(connection: PostgresConnection) -> None:
+def _rolled_back(connection: PostgresConnection | ReadingConnection) -> None:
     """End a transaction that was not committed; a connection that is lost has none."""
     if connection.in_transaction:
         with suppress(psycopg.Error):

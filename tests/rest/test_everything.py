@@ -28,6 +28,7 @@ from tests.rest.test_system_search import link, named
 __all__ = ["stock"]
 
 Ask = Callable[..., httpx.Response]
+BOTH_STORES = True
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 JSON = {"Content-Type": "application/fhir+json"}
 

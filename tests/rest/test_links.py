@@ -15,6 +15,7 @@ import pytest
 from fhir_facade.rest.surface import FhirLane
 
 Ask = Callable[..., httpx.Response]
+BOTH_STORES = True
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SORTS = ["", "_sort=date&", "_sort=-date&", "_sort=-_id&", "_sort=_lastUpdated,-date&", "_sort=-_lastUpdated,-date&"]

@@ -93,6 +93,22 @@ def test_a_connection_that_was_lost_while_it_lay_in_the_pool_is_replaced(
     assert store.count("ward") == 3
 
 
+def test_a_connection_lost_before_its_one_statement_is_replaced_and_in_a_transaction_it_is_told(
+    store: PostgresStore, postgres: Server, url: str
+) -> None:
+    counted = "SELECT count(*) FROM ward WHERE name IS NOT NULL OR $1 = 1"
+    with store._connections.one_read() as connection:
+        cut_all(postgres, url)
+        assert connection.execute(counted, (1,)).fetchall() == [(2,)]
+        cut_all(postgres, url)
+        assert connection.execute(counted, (1,)).fetchall() == [(2,)]
+    with pytest.raises(Refused) as refused, store._connections.snapshot() as connection:
+        cut_all(postgres, url)
+        connection.execute(counted, (1,))
+    assert [issue.code for issue in refused.value.issues] == ["store-unreachable"]
+    assert store.count("ward") == 2
+
+
 def test_a_connection_lost_in_the_middle_is_told_and_nothing_is_stored(
     store: PostgresStore, postgres: Server, url: str
 ) -> None:
