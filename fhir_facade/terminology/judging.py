@@ -49,7 +49,7 @@ REASONS: Mapping[str, tuple[str, str]] = {
         "it is out of use, and since when is not known", "den er ute av bruk, og fra når er ikke kjent",
     ),
 }  # fmt: skip
-LONGEST_TOLD = 200
+LONGEST_TOLD = 100
 PERSON = re.compile(r"\d(?:[\s-]?\d){10}").search
 """Eleven digits, however they are spaced."""
 

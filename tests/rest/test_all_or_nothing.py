@@ -46,9 +46,16 @@ class Failing:
         self._count()
         return self.connection.executemany(*given)
 
-    @property
-    def in_transaction(self) -> bool:
-        return bool(self.connection.in_transaction)
+    def __getattr__(self, name: str) -> Any:
+        own = getattr(self.connection, name)
+        if not callable(own):
+            return own
+
+        def counted(*given: Any) -> Any:
+            self._count()
+            return own(*given)
+
+        return counted
 
 
 @pytest.fixture
