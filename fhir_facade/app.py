@@ -120,7 +120,14 @@ def _writing(store: Store, settings: Settings) -> Writing | None:
     if settings.read_only or not store.allow_changes():
         return None
     return Writing(
-        store, settings.require_profiles, settings.remainder, settings.create_on_update, settings.require_if_match
+        store,
+        settings.require_profiles,
+        settings.remainder,
+        settings.create_on_update,
+        settings.require_if_match,
+        settings.resource_bytes,
+        settings.bundle_bytes,
+        {"transaction": settings.transaction_entries, "batch": settings.batch_entries},
     )
 
 

@@ -77,6 +77,14 @@ class Settings(BaseSettings):
         default_factory=dict,
         description="Profiles that every resource of a type must keep to when it is written, as JSON by type.",
     )
+    resource_bytes: int = Field(
+        default=1024 * 1024, ge=1024, description="Bytes of the largest resource or patch that is taken; else 413."
+    )
+    bundle_bytes: int = Field(
+        default=16 * 1024 * 1024, ge=1024, description="Bytes of the largest batch or transaction that is taken."
+    )
+    transaction_entries: int = Field(default=500, ge=1, description="Entries of the largest transaction that is taken.")
+    batch_entries: int = Field(default=1000, ge=1, description="Entries of the largest batch that is taken.")
     write_queue: int = Field(
         default=256, ge=1, le=100_000, description="Changes that may wait for their turn in one process; else 503."
     )

@@ -39,10 +39,10 @@ def write_back(
     try:
         mapping = mapping_for(mapping_set, resource)
         with store.transaction() as writer:
-            written = judged(writer, mapping, resource, policy, otherwise)
+            written, base = judged(writer, mapping, resource, policy, otherwise)
             if written.record is None or dry_run:
                 return written
-            stored = storable(mapping, written, writer)
+            stored = storable(mapping, written, base)
             writer.merge(mapping.kind, [stored], now)
     except Refused as refused:
         return Written(None, None, (), refused.issues)
@@ -92,8 +92,11 @@ def speaks_for(mapping: CompiledMapping, resource: Resource) -> bool:
 
 def judged(
     writer: Writer, mapping: CompiledMapping, resource: Resource, policy: Policy | None, otherwise: Policy
-) -> Written:
-    """What the resource makes of the record that is stored under its id, or under the key that it leads to."""
+) -> tuple[Written, Record | None]:
+    """What the resource makes of the record that is stored under its id, or under the key that it leads to.
+
+    With it comes that record, None where there is none.
+    """
 
     def resolve(kind_name: str, key: str) -> Mapping[str, Any] | None:
         kind = mapping.kinds[kind_name]
@@ -110,15 +113,17 @@ def judged(
         key = mapping.kinds.complete(mapping.kind, written.record)["$key"]
         base = writer.get(mapping.kind, key)
         if base is not None:
-            return mapping.to_record(resource, base, policy=policy, resolve=resolve, otherwise=otherwise)
-    return written
+            written = mapping.to_record(resource, base, policy=policy, resolve=resolve, otherwise=otherwise)
+    return written, base
 
 
-def storable(mapping: CompiledMapping, written: Written, writer: Writer) -> Record:
-    """The record as the store takes it: whole, with keys, and what was kept beside it by mapping."""
+def storable(mapping: CompiledMapping, written: Written, stored: Record | None) -> Record:
+    """The record as the store takes it: whole, with keys, and what was kept beside it by mapping.
+
+    `stored` is the record that is there now.
+    """
     record = with_every_field(mapping.kind, written.record or {})
     whole = mapping.kinds.complete(mapping.kind, record)
-    stored = writer.get(mapping.kind, whole["$key"])
     beside = orjson.loads(stored[REMAINDER]) if stored and stored.get(REMAINDER) else {}
     beside.pop(mapping.name, None)
     if written.remainder:

@@ -107,8 +107,10 @@ def _followed(
     """Where the links of an entry lead: to entries, and to searches; what leads nowhere is told."""
     leads, asks = list[Led](), list[Asked]()
     for link in references_in(entry.resource or {}):
-        at = f"{entry.at}.resource{link.at}"
         led = names.led(link, entry.full_url)
+        if led is None and link.kind not in ("Reference", "url"):
+            continue
+        at = f"{entry.at}.resource{link.at}"
         if led is not None and (bundle_type == "transaction" or led.entry == entry.number):
             leads.append(led)
         elif led is not None:

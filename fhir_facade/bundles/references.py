@@ -8,7 +8,7 @@ https://hl7.org/fhir/R4/bundle.html#references
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from html import unescape
 from typing import Any, NamedTuple
 
@@ -52,33 +52,42 @@ class Led(NamedTuple):
 
 def references_in(resource: Mapping[str, Any]) -> list[Link]:
     """Every text of a resource that may name another one, those of contained resources too, in document order."""
-    return list(_links(resource, type_of(resource), ()))
+    found: list[Link] = []
+    _walk(resource, type_of(resource), (), found)
+    return found
 
 
-def _links(value: Mapping[str, Any], path: str, steps: tuple[str | int, ...]) -> Iterator[Link]:
+def _walk(value: Mapping[str, Any], path: str, steps: tuple[str | int, ...], found: list[Link]) -> None:
     if len(steps) > DEEPEST:
         return
     for name, held in value.items():
-        below = f"{path}.{name}"
-        for number, each in enumerate(held if isinstance(held, list) else (held,)):
-            place = (*steps, name, number) if isinstance(held, list) else (*steps, name)
-            if isinstance(each, Mapping):
-                yield from _links(each, _path_below(each, below), place)
-            elif isinstance(each, str) and each:
-                yield from _link(each, path, name, place)
+        if isinstance(held, dict):
+            below = f"{path}.{name}"
+            _walk(held, _path_below(held, below), (*steps, name), found)
+        elif isinstance(held, str):
+            if held:
+                _take(held, path, name, (*steps, name), found)
+        elif isinstance(held, list):
+            below = f"{path}.{name}"
+            for number, each in enumerate(held):
+                if isinstance(each, dict):
+                    _walk(each, _path_below(each, below), (*steps, name, number), found)
+                elif isinstance(each, str) and each:
+                    _take(each, path, name, (*steps, name, number), found)
 
 
-def _link(text: str, path: str, name: str, place: tuple[str | int, ...]) -> Iterator[Link]:
-    kind = definitions().type_of(f"{path}.{name}")
+def _take(text: str, path: str, name: str, place: tuple[str | int, ...], found: list[Link]) -> None:
     if name == "reference" and path == "Reference":
-        yield Link("Reference", place, text)
-    elif kind in NAMING:
-        yield Link(kind, place, text)
+        found.append(Link("Reference", place, text))
+        return
+    kind = definitions().type_of(f"{path}.{name}")
+    if kind in NAMING:
+        found.append(Link(kind, place, text))
     elif kind == "xhtml":
         for tag in _TAGS.finditer(text):
             if tag[0][1] != "!":
                 attributes = _ATTRIBUTES.finditer(tag[0])
-                yield from (Link("xhtml", place, _said(each)) for each in attributes if each["name"] in LINKING)
+                found += [Link("xhtml", place, _said(each)) for each in attributes if each["name"] in LINKING]
 
 
 def _said(found: re.Match[str]) -> str:
@@ -108,6 +117,7 @@ class Names:
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         self._by_url: dict[str, Entry] = {}
+        self._nowhere: set[str] = set()  # codes have the same few systems everywhere
         for entry in entries:
             is_kept = entry.changes and entry.method != "DELETE"
             if entry.full_url and (is_kept or entry.target is None):  # who is told of a fault needs no other one
@@ -118,6 +128,8 @@ class Names:
 
         A relative reference is one below the base of that fullUrl; without such a base it is one of this server.
         """
+        if link.text in self._nowhere:
+            return None
         plain = link.text.partition("#")[0]
         if not plain:
             return None
@@ -129,6 +141,7 @@ class Names:
         elif pointer.kind == "absolute" and pointer.type:
             base = pointer.base
         else:
+            self._nowhere.add(link.text)
             return None
         entry = self._by_url.get(f"{base}{pointer.place}") if base else None
         return None if entry is None or not _is_of(entry, pointer) else Led(link, entry.number, pointer.version)

@@ -5,7 +5,6 @@ https://hl7.org/fhir/R4/http.html#transaction: "the server ... SHALL update any 
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -62,17 +61,17 @@ def rewritten(
     """
     if entry.resource is None:
         raise ValueError(f"{entry.at} has no resource")
-    resource, issues = copy.deepcopy(entry.resource), list[Issue]()
+    resource, issues = entry.resource, list[Issue]()
     for led in plan.leads[entry.number]:
         identity = known.get(led.entry)
         if identity is not None:
-            _replace(resource, led.link, _text(identity, led.link.text, bool(led.version)))
+            resource = _replaced(resource, led.link, _text(identity, led.link.text, bool(led.version)))
     for asked in plan.asks[entry.number]:
         matches = (found or {}).get((asked.type, asked.query))
         if matches is None:
             continue
         if len(matches) == 1:
-            _replace(resource, asked.link, matches[0].place)
+            resource = _replaced(resource, asked.link, matches[0].place)
         else:
             code = "entry-reference-many" if matches else "entry-reference-none"
             facts = {"type": asked.type, "count": len(matches)}
@@ -87,12 +86,17 @@ def _text(identity: Identity, was: str, of_version: bool) -> str:
     return f"{identity.place}{version}{mark}{fragment}"
 
 
-def _replace(resource: Resource, link: Link, text: str) -> None:
-    value: Any = resource
+def _replaced(resource: Resource, link: Link, text: str) -> Resource:
+    """The resource with another text; what does not hold that text is shared with what it was."""
+    made: Any = resource.copy()
+    holder = made
     for step in link.steps[:-1]:
-        value = value[step]
+        holder[step] = holder[step].copy()
+        holder = holder[step]
     last = link.steps[-1]
-    value[last] = with_links(value[last], {link.text: text}) if link.kind == "xhtml" else text
+    holder[last] = with_links(holder[last], {link.text: text}) if link.kind == "xhtml" else text
+    out: Resource = made
+    return out
 
 
 def overlapping(plan: Plan, known: Mapping[int, Identity]) -> list[Issue]:

@@ -47,6 +47,10 @@ class Validator:
         self.limit = limit
         self.fast = FastPhase(self.schema, self.bindings, self.overrides, unknown_profile)
 
+    def accepts(self, resource: Any, profiles: Sequence[str] = ()) -> bool:
+        """Whether a resource is surely valid, quickly: False says nothing."""
+        return self.fast.accepts(resource, profiles)
+
     def is_valid(self, resource: Any, profiles: Sequence[str] = ()) -> bool:
         """Whether nothing of severity error is wrong: most resources are accepted by the fast phase."""
         if self.fast.accepts(resource, profiles):

@@ -13,6 +13,8 @@ Header = tuple[bytes, bytes]
 
 MEDIA_TYPE = b"application/fhir+json"
 MOST_ISSUES = 50
+WAIT = {429: b"1", 503: b"1"}
+"""Seconds after which a request that was turned away may be sent again, by status."""
 
 # On every answer of the lane: a browser may keep a copy for itself only and asks again before using it.
 FIXED: tuple[Header, ...] = (
@@ -40,6 +42,8 @@ def outcome_answer(issues: Sequence[Issue], status: int, language: str) -> Answe
     for issue in issues:
         if issue.code == "method-not-allowed":
             headers.append((b"allow", ", ".join(issue.facts["allowed"]).encode()))
+    if status in WAIT:
+        headers.append((b"retry-after", WAIT[status]))
     body = orjson.dumps(operation_outcome(issues[:MOST_ISSUES], language))
     return Answer(status, body, *headers)
 

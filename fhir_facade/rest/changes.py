@@ -15,9 +15,10 @@ import orjson
 from fhir_facade.contracts import Clause, Query, Resource
 from fhir_facade.json_text import Placed, located, read_text
 from fhir_facade.mapping.put import Policy
+from fhir_facade.mapping.structure import structure_faults
 from fhir_facade.outcome import Issue, Refused
 from fhir_facade.patching.formats import FORMATS, patched
-from fhir_facade.rest.answer import Answer, Header, pretty
+from fhir_facade.rest.answer import WAIT, Answer, Header, pretty
 from fhir_facade.rest.conditional import http_date, instant_of
 from fhir_facade.rest.idempotency import named
 from fhir_facade.rest.negotiation import language
@@ -214,13 +215,18 @@ def rules_of(services: Services, request: Request, writing: Writing) -> Rules:
     """What the changes of a request keep to."""
     prefer = request.headers.get(b"prefer", b"")
     level, moment = wanted_level(prefer), services.now()
+    is_told = level == "strict" or wanted_return(prefer) == "OperationOutcome" or DRY_RUN.encode() in request.query
     policy: Policy | None = "reject" if preferences(prefer).get("handling") == "strict" else None
     search = services.mapping_set.search
 
     def validate(resource: Resource) -> Sequence[Issue]:
-        profiles = writing.profiles.get(str(resource["resourceType"]), ())
-        report = services.validator().validate(resource, tuple(profiles), on=moment.date())
-        return [_at_level(each, level) for each in report.issues]
+        """Codes are judged without a day: a stay of years ago has the codes of its time."""
+        profiles, validator = tuple(writing.profiles.get(str(resource["resourceType"]), ())), services.validator()
+        if not is_told and validator.accepts(resource, profiles):
+            return ()
+        if faults := structure_faults(resource):
+            return faults
+        return [_at_level(each, level) for each in validator.validate(resource, profiles).issues]
 
     def find(store: Store, resource_type: str, criteria: Sequence[Clause]) -> list[Found]:
         matches = store.find(Query(resource_type, tuple(criteria), count=2), search).matches
@@ -359,8 +365,10 @@ def refusal(request: Request, tongue: str, refused: Refused) -> Answer:
         placed = [Placed(each) for each in refused.issues]
     else:
         placed = located(content, list(refused.issues)) if content else [Placed(each) for each in refused.issues]
-    body = orjson.dumps(outcome_of(placed, tongue))
-    return Answer(refused.status, body, (b"content-language", tongue.encode()))
+    wait = [(b"retry-after", WAIT[refused.status])] if refused.status in WAIT else []
+    return Answer(
+        refused.status, orjson.dumps(outcome_of(placed, tongue)), (b"content-language", tongue.encode()), *wait
+    )
 
 
 def _row(code: str, method: str, template: str, handler: Any, documentation: str) -> Interaction:

@@ -111,7 +111,8 @@ class Writing:
     """What changes are made with. `profiles` are those that every resource of a type must keep to.
 
     `remainder` is what becomes of elements that no row takes. `create_on_update` lets an update make what is not
-    there, `must_match` wants If-Match of every change. `most_entries` are those of a Bundle, by its type.
+    there, `must_match` wants If-Match of every change. `most_entries` are those of a Bundle, by its type;
+    `most_bytes` and `most_bundle_bytes` those of one resource or patch, and of a Bundle.
     """
 
     store: Store
@@ -119,6 +120,8 @@ class Writing:
     remainder: Policy = "keep"
     create_on_update: bool = True
     must_match: bool = False
+    most_bytes: int = 1024 * 1024
+    most_bundle_bytes: int = 16 * 1024 * 1024
     most_entries: Mapping[str, int] = field(default_factory=lambda: MOST_ENTRIES)
 
 

@@ -204,7 +204,7 @@ class FhirLane:
             row = ROUTER.row_for(request, scope["path"][len(PREFIX) :], services)
             route = row.template
             if row.takes_body:
-                limit = services.most_validated if row.takes_resource else BODY_LIMIT
+                limit = _limit(row, services)
                 request.body = await _body(request.headers, receive, limit, _allowed(row))
             if b"accept" in request.headers or FORMAT_NAMED(request.query) or row.takes_body:
                 choose_format(request, row)
@@ -291,6 +291,13 @@ def _sane(offered: bytes) -> str:
     digits = "".join(letter for letter in text if letter.isdigit())
     windows = (digits[start : start + 11] for start in range(len(digits) - 10))
     return "" if any(map(is_national_identity_number, windows)) else text
+
+
+def _limit(row: Interaction, services: Services) -> int:
+    """The most bytes that the body of a request may have."""
+    if row.reads == "write" and services.writing is not None:
+        return services.writing.most_bytes if row.code != "transaction" else services.writing.most_bundle_bytes
+    return services.most_validated if row.takes_resource else BODY_LIMIT
 
 
 def _allowed(row: Interaction) -> str:

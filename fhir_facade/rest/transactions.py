@@ -7,6 +7,7 @@ get their ids first; one that refers to what has none yet is stored when all ids
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -28,7 +29,7 @@ from fhir_facade.rest.answer import Answer, pretty
 from fhir_facade.rest.changes import Undone, Wanted, asked, body_of, criteria_of, no_more, refusal, rules_of
 from fhir_facade.rest.conditional import http_date
 from fhir_facade.rest.idempotency import named
-from fhir_facade.rest.preferences import wanted_return
+from fhir_facade.rest.preferences import Return, wanted_return
 from fhir_facade.rest.query_string import pairs_of
 from fhir_facade.rest.services import Request, Services, Writing
 from fhir_facade.store.records import Store
@@ -128,6 +129,8 @@ class _Run:
         self.rules: Rules = rules_of(services, request, writing)
         self.name = named(services, request)
         self.plan: Plan = plan_of(body_of(request), bases=(services.base_url,), most=writing.most_entries)
+        prefer = wanted_return(request.headers.get(b"prefer", b"")) or "minimal"
+        self.prefer: Return = "OperationOutcome" if wanted.dry_run else prefer
         self.known: dict[int, Identity] = {}
         self.found: dict[tuple[str, str], Sequence[Identity]] = {}
 
@@ -147,9 +150,7 @@ class _Run:
 
     def answer(self, results: Mapping[int, Result]) -> Answer:
         """The Bundle that answers."""
-        prefer = wanted_return(self.request.headers.get(b"prefer", b"")) or "minimal"
-        told = "OperationOutcome" if self.wanted.dry_run else prefer
-        body = orjson.dumps(answer_of(self.plan, results, told, self.wanted.tongue))
+        body = orjson.dumps(answer_of(self.plan, results, self.prefer, self.wanted.tongue))
         tongue = (b"content-language", self.wanted.tongue.encode())
         return Answer(200, pretty(body) if self.wanted.indented else body, tongue)
 
@@ -182,7 +183,7 @@ class _Run:
         entry = self.plan.entries[number]
         missing = [led for led in self.plan.leads[number] if led.entry not in self.known]
         if missing:
-            resource = self.rewritten(entry) or {}
+            resource = deepcopy(self.rewritten(entry) or {})
             for led in missing:
                 _leave_out(resource, led.link.steps)
             with self._at(entry):
@@ -314,7 +315,11 @@ class _Run:
             gone = (Issue("deleted-with", "", {"kind": kind, "count": count}) for kind, count in changed.gone.items())
             etag = changed.mapping.etag(changed.version) if changed.mapping and changed.version else ""
             return Result(204, etag="" if self.wanted.dry_run else etag, issues=tuple(gone))
-        body = self.changing.rendered(changed, issues)
+        body = None
+        if self.prefer == "representation":
+            body = orjson.loads(self.changing.rendered(changed, issues))
+        else:
+            self.changing.settled(changed)
         mapping, version = changed.mapping, changed.version
         if mapping is None or version is None:
             raise ValueError("what was written has a version")
@@ -325,7 +330,7 @@ class _Run:
         tag = etag.removeprefix('W/"').rstrip('"')
         return Result(
             status,
-            resource=orjson.loads(body),
+            resource=body,
             location=f"{self.services.base_url}/{place}/_history/{tag}",
             etag=etag,
             last_modified=version[1],

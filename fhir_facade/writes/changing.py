@@ -16,7 +16,6 @@ import orjson
 from fhir_facade.contracts import Clause, Record, Resource
 from fhir_facade.mapping.columns import REMAINDER
 from fhir_facade.mapping.put import Element, Policy
-from fhir_facade.mapping.structure import structure_faults
 from fhir_facade.outcome import Issue, Refused
 from fhir_facade.writes.change import Change, Changed
 from fhir_facade.writing_back import judged, mapping_for, storable
@@ -59,6 +58,7 @@ class Changing:
     rules: Rules
     made: set[tuple[str, str]] = field(default_factory=set)
     written: list[tuple[CompiledMapping, Record]] = field(default_factory=list)
+    _last: tuple[str, str, Record] | None = None
 
     def apply(self, change: Change) -> Changed:
         """Carry out one change; Refused, with what was done before it still to be undone, when it cannot be."""
@@ -178,28 +178,26 @@ class Changing:
         """The mapping and the key that a new resource will have; nothing is stored."""
         bare = {name: value for name, value in resource.items() if name != "id"}
         mapping = mapping_for(self.rules.mapping_set, bare)
-        written = judged(self.writer, mapping, bare, "keep", "keep")
+        written, base = judged(self.writer, mapping, bare, "keep", "keep")
         if written.record is None:
             raise NotTaken(written.elements, *written.issues)
-        return mapping, storable(mapping, written, self.writer)["$key"]
+        return mapping, storable(mapping, written, base)["$key"]
 
     def _put(self, resource: Resource, resource_type: str, found: Found | None, *, is_new: bool) -> Changed:
-        if faults := structure_faults(resource):
-            raise Refused(*faults)
         said = list(self.rules.validate(resource))
         if any(issue.is_error for issue in said):
             raise Invalid(*said)
         mapping = found[0] if found else mapping_for(self.rules.mapping_set, resource)
         rules = self.rules
-        written = judged(self.writer, mapping, resource, rules.policy, rules.otherwise)
+        written, base = judged(self.writer, mapping, resource, rules.policy, rules.otherwise)
         if written.record is None:
             raise NotTaken(written.elements, *written.issues, *said)
-        stored = storable(mapping, written, self.writer)
+        stored = storable(mapping, written, base)
         key = stored["$key"]
         if found is not None and key != found[1]:
             raise Refused(Issue("key-changed", f"{resource_type}.id"))
-        if is_new and found is None:
-            self._check_new(mapping, key, resource_type)
+        if is_new and base is not None and (mapping.kind.name, key) not in self.made:
+            raise Refused(Issue("resource-exists-already", resource_type, {"type": resource_type}))
         outcome = self.writer.merge(mapping.kind, [stored], rules.now)[0]
         after = self.writer.get(mapping.kind, key)
         if after is None or _differs(mapping, stored, after):
@@ -209,12 +207,8 @@ class Changing:
             self.made.add((mapping.kind.name, key))
         became = "created" if is_new else ("unchanged" if outcome == "unchanged" else "updated")
         issues = [*written.issues, *said]
+        self._last = (mapping.kind.name, key, after)
         return Changed(became, mapping, key, mapping.version_of(after), written.elements, issues)  # type: ignore[arg-type]
-
-    def _check_new(self, mapping: CompiledMapping, key: str, resource_type: str) -> None:
-        """409 when the record is there; one that this transaction made for another type is there for both."""
-        if (mapping.kind.name, key) not in self.made and self.writer.existing(mapping.kind, [key]):
-            raise Refused(Issue("resource-exists-already", resource_type, {"type": resource_type}))
 
     def _not_there(self, resource_type: str, resource_id: str) -> Refused:
         for mapping in self.rules.mapping_set.by_type[resource_type]:
@@ -240,9 +234,16 @@ class Changing:
         """The resource as a read gives it now; the version with it may have risen since the change."""
         if changed.mapping is None:
             raise ValueError("what is not there has no form")
-        record = self._stored((changed.mapping, changed.key))
+        kind, key, record = self._last or ("", "", {})
+        if (kind, key) != (changed.mapping.kind.name, changed.key) or len(self.written) > 1:
+            record = self._stored((changed.mapping, changed.key))  # what came after it may have changed it
         changed.version = changed.mapping.version_of(record)
         return changed.mapping.serve(record, issues)
+
+    def settled(self, changed: Changed) -> None:
+        """Give a change the version that its record has now that all is written."""
+        if changed.mapping is not None and (stamp := self.store.stamp(changed.mapping.kind.name, changed.key)):
+            changed.version = stamp[:2]
 
 
 class Invalid(Refused):
