@@ -26,9 +26,10 @@ from fhir_facade.json_text import read_text
 from fhir_facade.outcome import Issue, Refused
 from fhir_facade.patching.formats import patched
 from fhir_facade.rest.answer import Answer, pretty
-from fhir_facade.rest.changes import Undone, Wanted, asked, body_of, criteria_of, no_more, refusal, rules_of
+from fhir_facade.rest.changes import Undone, Wanted, asked, criteria_of, no_more, refusal, rules_of
 from fhir_facade.rest.conditional import http_date
 from fhir_facade.rest.idempotency import named
+from fhir_facade.rest.inbound import body_of
 from fhir_facade.rest.preferences import Return, wanted_return
 from fhir_facade.rest.query_string import pairs_of
 from fhir_facade.rest.services import Request, Services, Writing
