@@ -9,10 +9,10 @@ from pathlib import Path
 
 import orjson
 
-from benchmarks import http, load_message, mapping, postgres, scale, terminology, validation, workers
+from benchmarks import http, load_message, mapping, postgres, scale, terminology, validation, workers, writes
 from benchmarks.report import Report
 
-PARTS = ("mapping", "http", "postgres", "workers", "scale", "load", "terminology", "validation")
+PARTS = ("mapping", "http", "writes", "postgres", "workers", "scale", "load", "terminology", "validation")
 
 
 def main() -> None:
@@ -34,6 +34,8 @@ def main() -> None:
         mapping.run(report, quick=asked.quick)
     if "http" in parts:
         http.run(report, quick=asked.quick, full=asked.full)
+    if "writes" in parts:
+        writes.run(report, quick=asked.quick)
     if "postgres" in parts:
         postgres.run(report, quick=asked.quick)
     if "workers" in parts:

@@ -29,6 +29,40 @@ def bare(folder: Path) -> Any:
     return app
 
 
+def bare_create(folder: Path) -> Any:
+    """Reads a body and sends one answer of our server, whatever was sent."""
+    body = (folder / "created.json").read_bytes()
+    headers = [(b"content-type", b"application/fhir+json"), (b"content-length", str(len(body)).encode())]
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive()).get("more_body"):
+            pass
+        await send({"type": "http.response.start", "status": 201, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    return app
+
+
+def fhirstarter_create(folder: Path) -> Any:
+    """fhirstarter's create: what comes is validated into a model, kept as JSON text in memory and sent back."""
+    os.environ["FHIR_SEQUENCE"] = "R4B"  # the nearest it has to R4
+    from fhir.resources.R4B.encounter import Encounter
+    from fhirstarter import FHIRProvider, FHIRStarter, InteractionContext
+
+    database: dict[str, str] = {}
+    provider = FHIRProvider()
+
+    @provider.create(Encounter)
+    async def encounter_create(context: InteractionContext, resource: Encounter) -> Encounter:
+        resource.id = str(len(database))
+        database[resource.id] = resource.json()
+        return resource
+
+    app = FHIRStarter()
+    app.add_providers(provider)
+    return app
+
+
 def prebuilt(folder: Path) -> Any:
     """fhirstarter with all models made before the first request."""
     return fhirstarter(folder, keep_models=True)
@@ -78,7 +112,11 @@ def main() -> None:
     import uvicorn
 
     which, port, folder = sys.argv[1:]
-    app = {"bare": bare, "fhirstarter": fhirstarter, "prebuilt": prebuilt}[which](Path(folder))
+    makers = {
+        "bare": bare, "fhirstarter": fhirstarter, "prebuilt": prebuilt,
+        "bare-create": bare_create, "fhirstarter-create": fhirstarter_create,
+    }  # fmt: skip
+    app = makers[which](Path(folder))
     uvicorn.run(
         app, host="127.0.0.1", port=int(port), log_level="warning", access_log=False, server_header=False, ws="none"
     )
