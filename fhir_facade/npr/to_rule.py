@@ -1,0 +1,68 @@
+"""Rules written as Python: FHIRPath over record graphs, in its three values (http://hl7.org/fhirpath/N1/#boolean-logic).
+
+The text of an expression is parsed by the house's own parser; every name is resolved by the record files, every
+comparison is of like values, and what comes out is loops and comparisons over dicts. A comparison with a missing value
+is neither true nor false. The functions beside FHIRPath's own stand in functions.py.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from fhir_facade.mapping.kinds import ChildList, Kind
+from fhir_facade.npr.places import Place, RuleFault, unknown
+from fhir_facade.npr.rule_writer import RuleWriter, Words
+from fhir_facade.profile.conditions import TRUE, both
+from fhir_facade.profile.fhirpath_syntax import FhirPathError, parse
+
+KEPT, BROKEN, UNKNOWN, APART = 0, 1, 2, 3
+"""What a rule answers: kept, broken, cannot know; apart, it does not ask of this record."""
+
+Judge = Callable[[Any, Any, Any], int]
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A rule for one kind of record: the judge (graph, record, item), and the fields that it looks at."""
+
+    judge: Judge
+    fields: tuple[str, ...]
+    text: str = field(repr=False, default="")
+
+
+def compiled(words: Words, number: str, record: str, when: str, require: str) -> Compiled:
+    """The judge of a rule over a record kind, or over a list of it ("opphold.takster"); RuleFault."""
+    kind, child = _over(words, record)
+    writer = RuleWriter(words, Place("i", kind, child, "r"))
+    try:
+        asked = writer.condition(parse(when), writer.root) if when else TRUE
+        held = writer.condition(parse(require), writer.root)
+    except FhirPathError as error:
+        raise RuleFault(str(error)) from None
+    source = writer.source
+    name = re.sub(r"\W", "_", f"{number}_{record}").lower()
+    with source.block(f"def {name}(g, r, i):"):
+        if asked.false != "False":
+            with source.block(f"if {asked.false}:"):
+                source.line(f"return {APART}")
+        with source.block(f"if {held.true}:"):
+            source.line(f"return {KEPT}")
+        with source.block(f"if {both(held.false, asked.true)}:"):
+            source.line(f"return {BROKEN}")
+        source.line(f"return {UNKNOWN}")
+    return Compiled(source.compile(name, f"npr {name}"), tuple(dict.fromkeys(writer.used)), source.text)
+
+
+def _over(words: Words, record: str) -> tuple[Kind, ChildList | None]:
+    """The kind, and the list of it, that a rule is about."""
+    name, _, child = record.partition(".")
+    kind = words.kinds.by_name.get(name)
+    if kind is None:
+        raise unknown("the record files", name, iter(words.kinds.by_name))
+    found = kind.children.get(child) if child else None
+    if child and (found is None or found.records):
+        raise unknown(name, child, (each.name for each in kind.own_lists()))
+    return kind, found
