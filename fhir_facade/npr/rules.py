@@ -109,7 +109,7 @@ class _Loader:
 
     def __init__(self, kinds: Kinds, codes: Codes) -> None:
         self.kinds = kinds
-        self.tables: dict[str, Mapping[str, str]] = {}
+        self.tables: dict[str, dict[str, str]] = {}
         self.terms: dict[tuple[str, str], Expression] = {}
         self.words = Words(kinds, codes, self.tables, self.terms)
         self.tells = everything(kinds) | {EARLIER}
@@ -130,8 +130,8 @@ class _Loader:
             self.fault(error.line, error.message)
             return
         self._keys(whole, (), FILE, "the file")
-        for name, rows in whole.get("tables", {}).items():
-            self.tables[name] = {str(key): str(value) for key, value in rows.items()}
+        for name, rows in whole.get("tables", {}).items():  # a table is bound by rules: it grows where it stands
+            self.tables.setdefault(name, {}).update((str(key), str(value)) for key, value in rows.items())
         for row in whole.get("terms", ()):
             self._term(row)
         for row in whole.get("rules", ()):
@@ -184,7 +184,9 @@ class _Loader:
                     self.fault(row.at(key), f"{key}: {fault}")
                     return
             try:
-                judges[record] = compiled(self.words, rule.number, record, self._asked(rule, record), rule.require)
+                judges[record] = compiled(
+                    self.words, rule.number, record, rule.when, rule.require, self._among(rule, record)
+                )
             except RuleFault as fault:
                 self.fault(row.at("sector" if rule.sectors else "record"), str(fault))
         self.rules[rule.number] = replace(rule, judges=judges)
@@ -234,14 +236,12 @@ class _Loader:
             at=f"{self.name}:{row.line}",
         )
 
-    def _asked(self, rule: Rule, record: str) -> str:
-        """When a rule is asked: its own condition, and that the record is of one of its sectors."""
+    def _among(self, rule: Rule, record: str) -> str:
+        """The condition that a record is of one of the sectors of a rule."""
         if not rule.sectors:
-            return rule.when
-        kind = self.kinds[record.partition(".")[0]]
+            return ""
         listed = " | ".join(f"'{each}'" for each in rule.sectors)
-        sector = f"({self._sector(kind)} in ({listed}))"
-        return f"{sector} and ({rule.when})" if rule.when else sector
+        return f"{self._sector(self.kinds[record.partition('.')[0]])} in ({listed})"
 
     def _sector(self, kind: Kind) -> str:
         """Where the sector of a record is told: by the term `sector` of its kind, or of one that it refers to."""

@@ -15,7 +15,7 @@ from typing import Any
 from fhir_facade.mapping.kinds import ChildList, Kind
 from fhir_facade.npr.places import Place, RuleFault, unknown
 from fhir_facade.npr.rule_writer import RuleWriter, Words
-from fhir_facade.profile.conditions import TRUE, both
+from fhir_facade.profile.conditions import TRUE, both, either, negated
 from fhir_facade.profile.fhirpath_syntax import FhirPathError, parse
 
 KEPT, BROKEN, UNKNOWN, APART = 0, 1, 2, 3
@@ -33,24 +33,30 @@ class Compiled:
     text: str = field(repr=False, default="")
 
 
-def compiled(words: Words, number: str, record: str, when: str, require: str) -> Compiled:
-    """The judge of a rule over a record kind, or over a list of it ("opphold.takster"); RuleFault."""
+def compiled(words: Words, number: str, record: str, when: str, require: str, sector: str = "") -> Compiled:
+    """The judge of a rule over a record kind, or over a list of it ("kind.list"); RuleFault.
+
+    It is asked where `when` is true, as of where(). `sector` is the condition that the record is of the rule's sector:
+    where that is nothing, and `require` is not true, the answer cannot be known.
+    """
     kind, child = _over(words, record)
     writer = RuleWriter(words, Place("i", kind, child, "r"))
     try:
         asked = writer.condition(parse(when), writer.root) if when else TRUE
+        among = writer.condition(parse(sector), writer.root) if sector else TRUE
         held = writer.condition(parse(require), writer.root)
     except FhirPathError as error:
         raise RuleFault(str(error)) from None
     source = writer.source
     name = re.sub(r"\W", "_", f"{number}_{record}").lower()
     with source.block(f"def {name}(g, r, i):"):
-        if asked.false != "False":
-            with source.block(f"if {asked.false}:"):
+        apart = either(negated(asked.true), among.false)
+        if apart != "False":
+            with source.block(f"if {apart}:"):
                 source.line(f"return {APART}")
         with source.block(f"if {held.true}:"):
             source.line(f"return {KEPT}")
-        with source.block(f"if {both(held.false, asked.true)}:"):
+        with source.block(f"if {both(held.false, among.true)}:"):
             source.line(f"return {BROKEN}")
         source.line(f"return {UNKNOWN}")
     return Compiled(source.compile(name, f"npr {name}"), tuple(dict.fromkeys(writer.used)), source.text)
