@@ -6,7 +6,7 @@ without public holidays.
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -29,6 +29,17 @@ def moment(text: str) -> datetime | None:
     return found if found.tzinfo is None else found.astimezone(ZONE).replace(tzinfo=None)
 
 
+@lru_cache(maxsize=1 << 14)
+def instant(text: str) -> datetime | None:
+    """A date or time as an instant; None when it is none. Without an offset it is local, and the first of a doubled
+    autumn hour."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return (found if found.tzinfo is not None else found.replace(tzinfo=ZONE)).astimezone(UTC)
+
+
 def day(text: str) -> str | None:
     """The local calendar day of a date or time."""
     found = moment(text)
@@ -48,8 +59,8 @@ def days_between(one: str, other: str) -> int | None:
 
 
 def hours_between(one: str, other: str) -> float | None:
-    """Hours from one time to another, on the local clock."""
-    first, second = moment(one), moment(other)
+    """Hours that pass from one time to another."""
+    first, second = instant(one), instant(other)
     return None if first is None or second is None else (second - first).total_seconds() / 3600
 
 

@@ -80,7 +80,7 @@ def _old(text: str) -> Reading | None:
 
 def overlaps(start: str, end: str, other_start: str, other_end: str) -> bool | None:
     """Whether two spans of time have a moment in common; spans that only meet have none."""
-    held = [calendar.moment(each) for each in (start, end, other_start, other_end)]
+    held = [calendar.instant(each) for each in (start, end, other_start, other_end)]
     a, b, c, d = held
     if a is None or b is None or c is None or d is None:
         return None

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from fhir_facade.npr.calendar import moment
+from fhir_facade.npr.calendar import instant
 
 SORTED = (10, 19)
 """Dates, and local times with seconds: texts of one length that sort as the moments do."""
@@ -31,7 +31,7 @@ def order(one: Any, other: Any) -> int | None:
     if one is None or other is None:
         return None
     if isinstance(one, str) and (len(one) not in SORTED or len(one) != len(other)):
-        first, second = moment(one), moment(other)
+        first, second = instant(one), instant(other)
         if first is not None and second is not None:
             return (first > second) - (first < second)
     return int(one > other) - int(one < other)
