@@ -38,9 +38,10 @@ class Graph:
         self._ways: dict[Way, dict[tuple[Any, ...], list[Record]]] = {}
 
     def all(self, kind: str) -> list[Record]:
-        """The records of a kind, those that are shared when there are none of the graph's own."""
-        own = self.records.get(kind, [])
-        return own if own or self.shared is None else self.shared.all(kind)
+        """The records of a kind: the graph's own when it tells of the kind, else those that are shared."""
+        if kind in self.records or self.shared is None:
+            return self.records.get(kind, [])
+        return self.shared.all(kind)
 
     def before(self, kind: str) -> list[Record]:
         """The records of a kind as they were told before."""
@@ -64,3 +65,13 @@ class Graph:
 def everything(kinds: Kinds) -> frozenset[str]:
     """All names that a source can tell of."""
     return frozenset(name for kind in kinds for name in (kind.name, *(f"{kind.name}.{field}" for field in kind.fields)))
+
+
+def shared_kinds(kinds: Kinds) -> frozenset[str]:
+    """The kinds that are nobody's in particular (units, envelopes): no key is built on theirs, nor theirs on another."""
+    keys = {kind.name: kind.key for kind in kinds}
+    return frozenset(
+        name
+        for name, key in keys.items()
+        if not any(other != key and (other[: len(key)] == key or key[: len(other)] == other) for other in keys.values())
+    )

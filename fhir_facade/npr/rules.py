@@ -18,7 +18,7 @@ from fhir_facade.npr.functions import Codes
 from fhir_facade.npr.graph import everything
 from fhir_facade.npr.places import RuleFault
 from fhir_facade.npr.rule_writer import Words
-from fhir_facade.npr.to_rule import Compiled, compiled
+from fhir_facade.npr.to_rule import Compiled, RecordFault, compiled
 from fhir_facade.profile.fhirpath_syntax import Expression, FhirPathError, parse
 from fhir_facade.yaml_text import SourceError, Table, read
 
@@ -175,21 +175,29 @@ class _Loader:
         rule = self._made(row)
         judges = {}
         for record in rule.records:
-            for key in ("when", "require"):
-                if key not in row:
-                    continue
-                try:
-                    compiled(self.words, rule.number, record, "", row[key])
-                except RuleFault as fault:
-                    self.fault(row.at(key), f"{key}: {fault}")
-                    return
             try:
                 judges[record] = compiled(
                     self.words, rule.number, record, rule.when, rule.require, self._among(rule, record)
                 )
+            except RecordFault as fault:
+                self.fault(row.at("record"), str(fault))
+                return
             except RuleFault as fault:
-                self.fault(row.at("sector" if rule.sectors else "record"), str(fault))
+                self._misplaced(row, rule, record, fault)
+                return
         self.rules[rule.number] = replace(rule, judges=judges)
+
+    def _misplaced(self, row: Table, rule: Rule, record: str, whole: RuleFault) -> None:
+        """Tell a fault at the key that makes it."""
+        for key in ("when", "require"):
+            try:
+                compiled(self.words, rule.number, record, "", row.get(key, "true"))
+            except RuleFault as fault:
+                self.fault(
+                    row.at(key if record.partition(".")[0] in self.kinds.by_name else "record"), f"{key}: {fault}"
+                )
+                return
+        self.fault(row.at("sector"), str(whole))
 
     def _right(self, row: Table, own: bool) -> bool:
         """Whether the single values of a row are what they may be."""
@@ -238,10 +246,11 @@ class _Loader:
 
     def _among(self, rule: Rule, record: str) -> str:
         """The condition that a record is of one of the sectors of a rule."""
-        if not rule.sectors:
+        kind = self.kinds.by_name.get(record.partition(".")[0])
+        if not rule.sectors or kind is None:
             return ""
         listed = " | ".join(f"'{each}'" for each in rule.sectors)
-        return f"{self._sector(self.kinds[record.partition('.')[0]])} in ({listed})"
+        return f"{self._sector(kind)} in ({listed})"
 
     def _sector(self, kind: Kind) -> str:
         """Where the sector of a record is told: by the term `sector` of its kind, or of one that it refers to."""

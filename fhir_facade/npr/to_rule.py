@@ -34,7 +34,7 @@ class Compiled:
 
 
 def compiled(words: Words, number: str, record: str, when: str, require: str, sector: str = "") -> Compiled:
-    """The judge of a rule over a record kind, or over a list of it ("kind.list"); RuleFault.
+    """The judge of a rule over a record kind, or over a list of it ("kind.list"); RuleFault, RecordFault.
 
     It is asked where `when` is true, as of where(). `sector` is the condition that the record is of the rule's sector:
     where that is nothing, and `require` is not true, the answer cannot be known.
@@ -62,13 +62,17 @@ def compiled(words: Words, number: str, record: str, when: str, require: str, se
     return Compiled(source.compile(name, f"npr {name}"), tuple(dict.fromkeys(writer.used)), source.text)
 
 
+class RecordFault(RuleFault):
+    """A rule about a record that there is not."""
+
+
 def _over(words: Words, record: str) -> tuple[Kind, ChildList | None]:
     """The kind, and the list of it, that a rule is about."""
     name, _, child = record.partition(".")
     kind = words.kinds.by_name.get(name)
     if kind is None:
-        raise unknown("the record files", name, iter(words.kinds.by_name))
+        raise RecordFault(*unknown("the record files", name, iter(words.kinds.by_name)).args)
     found = kind.children.get(child) if child else None
     if child and (found is None or found.records):
-        raise unknown(name, child, (each.name for each in kind.own_lists()))
+        raise RecordFault(*unknown(name, child, (each.name for each in kind.own_lists())).args)
     return kind, found
