@@ -7,7 +7,7 @@ and the records that refer back. Values are as the record files say: text, whole
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from fhir_facade.contracts import Record
@@ -19,22 +19,24 @@ Way = tuple[str, tuple[str, ...]]
 class Graph:
     """Records by kind. `tells` are the names (kind, or kind.field) that the source has knowledge of: a rule that
     needs another cannot be judged. `today` is the day of the judgement (YYYY-MM-DD), `earlier` the same institution's
-    records as they were told before."""
+    records as they were told before. `whole` is false where records could not be read: what is not there may yet be."""
 
     def __init__(
         self,
-        records: Mapping[str, list[Record]],
+        records: dict[str, list[Record]],
         *,
         tells: frozenset[str] = frozenset(),
         today: str | None = None,
         shared: Graph | None = None,
         earlier: Graph | None = None,
+        whole: bool = True,
     ) -> None:
         self.records = records
         self.tells = tells
         self.today = today
         self.shared = shared
         self.earlier = earlier
+        self.whole = whole
         self._ways: dict[Way, dict[tuple[Any, ...], list[Record]]] = {}
 
     def all(self, kind: str) -> list[Record]:
@@ -42,6 +44,13 @@ class Graph:
         if kind in self.records or self.shared is None:
             return self.records.get(kind, [])
         return self.shared.all(kind)
+
+    def add(self, kind: str, record: Record) -> None:
+        """Take one more record."""
+        self.records.setdefault(kind, []).append(record)
+        for (name, fields), way in self._ways.items():
+            if name == kind:
+                way.setdefault(tuple(map(record.get, fields)), []).append(record)
 
     def before(self, kind: str) -> list[Record]:
         """The records of a kind as they were told before."""
@@ -68,7 +77,7 @@ def everything(kinds: Kinds) -> frozenset[str]:
 
 
 def shared_kinds(kinds: Kinds) -> frozenset[str]:
-    """The kinds that are nobody's in particular (units, envelopes): no key is built on theirs, nor theirs on another."""
+    """Kinds that are nobody's in particular (units, envelopes): no key is built on theirs, nor theirs on another."""
     keys = {kind.name: kind.key for kind in kinds}
     return frozenset(
         name

@@ -59,6 +59,7 @@ class RuleWriter:
         self.root = root
         self.source = Source()
         self.used: list[str] = []
+        self.seen: set[str] = set()
 
     # truth
 
@@ -223,11 +224,7 @@ class RuleWriter:
             if value.type == "record":
                 return value._replace(clauses=(*held.clauses, *value.clauses), single=held.single and value.single)
             text = self.one(value)
-            if not held.clauses:
-                return Value(value.type, text)
-            each = self.source.fresh("v")
-            loop = f"for {each} in ({text},) if {each} is not None"
-            return Value(value.type, each, (*held.clauses, loop), held.single)
+            return self._stepped(held, Value(value.type, text))
         child = own_list(place, name)
         if child is not None:
             each = self.source.fresh("x")
@@ -241,6 +238,7 @@ class RuleWriter:
         return self._records(path.kind, text, held.clauses, held.single and path.single)
 
     def _records(self, kind: str, text: str, clauses: tuple[str, ...], single: bool) -> Value:
+        self.seen.add(kind)
         each = self.source.fresh("x")
         place = Place(each, self.kinds[kind], None, each)
         return _record(place, (*clauses, f"for {each} in {text}"), single)
@@ -249,11 +247,15 @@ class RuleWriter:
         if place.text in ("i", "r"):
             self.used.append(found.name)
         text = f"{place.text}.get({found.name!r})"
+        return self._stepped(held, Value(found.type, text, (), True, None, found, place))
+
+    def _stepped(self, held: Value, value: Value) -> Value:
+        """A value of what is held: of each item, where there are loops, as far as it is there."""
         if not held.clauses:
-            return Value(found.type, text, (), True, None, found, place)
+            return value
         each = self.source.fresh("v")
-        loop = f"for {each} in ({text},) if {each} is not None"
-        return Value(found.type, each, (*held.clauses, loop), held.single, None, found, place)
+        loop = f"for {each} in ({value.text},) if {each} is not None"
+        return value._replace(text=each, clauses=(*held.clauses, loop), single=held.single)
 
     # functions
 
@@ -286,11 +288,7 @@ class RuleWriter:
         """A function of each value that is there."""
         others = "".join(f", {self.one(each)}" for each in rest)
         text = f"{self.bind(ask)}({call}, {held.text}{others})"
-        if not held.clauses:
-            return Value(gives, text)
-        each = self.source.fresh("v")
-        loop = f"for {each} in ({text},) if {each} is not None"
-        return Value(gives, each, (*held.clauses, loop), held.single)
+        return self._stepped(held, Value(gives, text))
 
     def _call_where(self, tree: Call, at: Place) -> Value:
         held = self.value(tree.base, at)

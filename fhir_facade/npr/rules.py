@@ -39,7 +39,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
 SWITCH = ("off", *get_args(Severity))
 SECTORS = ("SOM", "PHV", "BUP", "TSB")
 MUST = ("number", "type", "record", "require", "consequence", "severity", "status", "en", "nb", "remedy")
-MAY = ("sector", "when", "needs", "source", "isf")
+MAY = ("sector", "when", "needs", "source", "isf", "inferred")
 FILE = ("sources", "tables", "terms", "rules", "switch")
 NUMBER = re.compile(r"[A-Z]{2,10}-\d{1,5}").fullmatch
 OURS = "NPR-"
@@ -51,7 +51,9 @@ WHOLE = "all"
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule. `records` are the kinds, or lists of a kind, that it is asked of; `needs` what a source must tell."""
+    """One rule. `records` are the kinds, or lists of a kind, that it is asked of; `needs` what a source must tell.
+
+    `inferred` names what of a verified rule is our own reading."""
 
     number: str
     type: str
@@ -69,6 +71,7 @@ class Rule:
     remedy_en: str
     remedy_nb: str
     isf: bool
+    inferred: str
     at: str
     judges: Mapping[str, Compiled] = field(default_factory=dict, repr=False, hash=False, compare=False)
 
@@ -241,6 +244,7 @@ class _Loader:
             remedy_en=str(row["remedy"]["en"]),
             remedy_nb=str(row["remedy"]["nb"]),
             isf=row.get("isf") == "true",
+            inferred=str(row.get("inferred", "")),
             at=f"{self.name}:{row.line}",
         )
 

@@ -15,21 +15,23 @@ from typing import Any
 from fhir_facade.mapping.kinds import ChildList, Kind
 from fhir_facade.npr.places import Place, RuleFault, unknown
 from fhir_facade.npr.rule_writer import RuleWriter, Words
-from fhir_facade.profile.conditions import TRUE, both, either, negated
+from fhir_facade.profile.conditions import TRUE, both, negated
 from fhir_facade.profile.fhirpath_syntax import FhirPathError, parse
 
-KEPT, BROKEN, UNKNOWN, APART = 0, 1, 2, 3
-"""What a rule answers: kept, broken, cannot know; apart, it does not ask of this record."""
+KEPT, BROKEN, UNKNOWN, APART, ELSEWHERE = 0, 1, 2, 3, 4
+"""What a rule answers: kept, broken, cannot know; apart, it is not asked here; elsewhere, it is of another sector."""
 
 Judge = Callable[[Any, Any, Any], int]
 
 
 @dataclass(frozen=True)
 class Compiled:
-    """A rule for one kind of record: the judge (graph, record, item), and the fields that it looks at."""
+    """A rule for one kind of record: the judge (graph, record, item), the fields that it looks at, and the kinds of
+    other records that it looks at."""
 
     judge: Judge
     fields: tuple[str, ...]
+    others: frozenset[str]
     text: str = field(repr=False, default="")
 
 
@@ -50,16 +52,18 @@ def compiled(words: Words, number: str, record: str, when: str, require: str, se
     source = writer.source
     name = re.sub(r"\W", "_", f"{number}_{record}").lower()
     with source.block(f"def {name}(g, r, i):"):
-        apart = either(negated(asked.true), among.false)
-        if apart != "False":
-            with source.block(f"if {apart}:"):
-                source.line(f"return {APART}")
+        for condition, answer in ((among.false, ELSEWHERE), (negated(asked.true), APART)):
+            if condition != "False":
+                with source.block(f"if {condition}:"):
+                    source.line(f"return {answer}")
         with source.block(f"if {held.true}:"):
             source.line(f"return {KEPT}")
         with source.block(f"if {both(held.false, among.true)}:"):
             source.line(f"return {BROKEN}")
         source.line(f"return {UNKNOWN}")
-    return Compiled(source.compile(name, f"npr {name}"), tuple(dict.fromkeys(writer.used)), source.text)
+    return Compiled(
+        source.compile(name, f"npr {name}"), tuple(dict.fromkeys(writer.used)), frozenset(writer.seen), source.text
+    )
 
 
 class RecordFault(RuleFault):

@@ -16,13 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from fhir_facade.contracts import Record
 from fhir_facade.mapping.kinds import Kind
-from fhir_facade.npr.graph import Graph
+from fhir_facade.npr.graph import Graph, shared_kinds
 from fhir_facade.npr.rules import Rule, RuleSet
-from fhir_facade.npr.to_rule import BROKEN, UNKNOWN, Judge
+from fhir_facade.npr.to_rule import BROKEN, ELSEWHERE, UNKNOWN, Judge
 
 Outcome = Literal["accepted", "accepted-with-loss", "row-dropped", "message-rejected"]
 ORDER: tuple[Outcome, ...] = ("accepted", "accepted-with-loss", "row-dropped", "message-rejected")
@@ -69,18 +69,31 @@ class Verdict:
         return [each for each in self.broken if each.rule.severity == "error"]
 
 
+class _Asked(NamedTuple):
+    """A rule as it is asked of a kind of record: `known` when the source tells of what it needs, `beyond` when it
+    looks at other records of the patient."""
+
+    rule: Rule
+    child: str
+    judge: Judge
+    fields: tuple[str, ...]
+    known: bool
+    beyond: bool
+
+
 class Judging:
     """Rules made ready to be asked of one graph after the other, from a source that tells of certain names."""
 
     def __init__(self, rules: RuleSet, tells: frozenset[str]) -> None:
         self.kinds = rules.kinds
         self.isf = frozenset(record.partition(".")[0] for rule in rules if rule.isf for record in rule.records)
-        self.asked: dict[str, list[tuple[Rule, str, Judge | None, tuple[str, ...]]]] = {}
+        self.asked: dict[str, list[_Asked]] = {}
+        shared = shared_kinds(rules.kinds)
         for rule in rules:
             known = tells.issuperset(rule.needs)
             for record, compiled in rule.judges.items():
                 kind, _, child = record.partition(".")
-                row = (rule, child, compiled.judge if known else None, compiled.fields)
+                row = _Asked(rule, child, compiled.judge, compiled.fields, known, not compiled.others <= shared)
                 self.asked.setdefault(kind, []).append(row)
 
     def judge(self, graph: Graph) -> list[Verdict]:
@@ -103,18 +116,14 @@ class Judging:
     def _alone(self, graph: Graph, kind: Kind, record: Record) -> Verdict:
         """The verdict of a record by itself."""
         verdict = Verdict(kind.name, record)
-        for rule, child, judge, fields in self.asked.get(kind.name, ()):
-            items = record.get(child) or () if child else (record,)
-            if judge is None:
-                if items:
-                    verdict.unknown.append(rule)
-                continue
-            for place, item in enumerate(items):
-                answer = judge(graph, record, item)
-                if answer == BROKEN:
-                    verdict.broken.append(Broken(rule, fields, child, place))
-                elif answer == UNKNOWN:
-                    verdict.unknown.append(rule)
+        for asked in self.asked.get(kind.name, ()):
+            child = asked.child
+            for place, item in enumerate(record.get(child) or () if child else (record,)):
+                answer = asked.judge(graph, record, item)
+                if answer == BROKEN and asked.known and (graph.whole or not asked.beyond):
+                    verdict.broken.append(Broken(asked.rule, asked.fields, child, place))
+                elif answer in (BROKEN, UNKNOWN) or (answer != ELSEWHERE and not asked.known):
+                    verdict.unknown.append(asked.rule)
         verdict.outcome = worst(each.outcome for each in verdict.broken)
         return verdict
 

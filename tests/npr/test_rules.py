@@ -9,7 +9,7 @@ import pytest
 from fhir_facade.mapping.findings import MappingError
 from fhir_facade.npr.graph import Graph
 from fhir_facade.npr.rules import RuleSet, load_rules
-from fhir_facade.npr.to_rule import APART, BROKEN, KEPT, UNKNOWN
+from fhir_facade.npr.to_rule import APART, BROKEN, ELSEWHERE, KEPT, UNKNOWN
 from fhir_facade.npr.verdict import Judging
 from tests.npr_graphs import HOME, codes, graph, kinds, tells
 
@@ -146,5 +146,5 @@ def test_an_unknown_sector_makes_no_error(tmp_path: Path) -> None:
     ruleset = with_site(tmp_path, ROW.format(**RIGHT | {"sector": "PHV"}))
     untold = {"opphold.0.episodeFag": "-", "enhet.1.sektor": "-"}
     assert answer(ruleset, "SITE-1", graph("phv")) == BROKEN
-    assert answer(ruleset, "SITE-1", graph("døgn")) == APART
+    assert answer(ruleset, "SITE-1", graph("døgn")) == ELSEWHERE
     assert answer(ruleset, "SITE-1", graph("phv", untold)) == UNKNOWN
