@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from fhir_facade.mapping.findings import MappingError
+from fhir_facade.npr.functions import FUNCTIONS
 from fhir_facade.npr.graph import Graph
-from fhir_facade.npr.rules import RuleSet, load_rules
+from fhir_facade.npr.record_functions import RECORD_FUNCTIONS
+from fhir_facade.npr.rules import MAY, MUST, Consequence, RuleSet, load_rules
 from fhir_facade.npr.to_rule import APART, BROKEN, ELSEWHERE, KEPT, UNKNOWN
 from fhir_facade.npr.verdict import Judging
 from tests.npr_graphs import HOME, codes, graph, kinds, tells
@@ -148,3 +152,18 @@ def test_an_unknown_sector_makes_no_error(tmp_path: Path) -> None:
     assert answer(ruleset, "SITE-1", graph("phv")) == BROKEN
     assert answer(ruleset, "SITE-1", graph("døgn")) == ELSEWHERE
     assert answer(ruleset, "SITE-1", graph("phv", untold)) == UNKNOWN
+
+
+def test_every_function_is_in_the_document() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "npr-rules.md").read_text("utf-8")
+    known = {*FUNCTIONS, *RECORD_FUNCTIONS, "codeFits", "codeIn", "listOf"}
+    assert [name for name in known if f"`{name}(" not in page] == []
+    assert [name for name in (*MUST, *MAY) if f"`{name}`" not in page] == []
+    assert [each for each in get_args(Consequence) if f"`{each}`" not in page] == []
+
+
+def test_the_row_in_the_document_loads(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "npr-rules.md").read_text("utf-8")
+    row, own = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    assert "SITE-1" in {rule.number for rule in with_site(tmp_path, f"rules:\n{row}")}
+    assert with_site(tmp_path, own)["NPR-145"].severity == "error"
