@@ -24,19 +24,25 @@ from fhir_facade.outcome import Issue
 
 Row = dict[str, Any]
 COLUMNS = (
-    "rule", "severity", "status", "verdict", "consequence", "kind", "key", "list", "item", "line", "fields", "sentence",
+    "rule", "severity", "status", "verdict", "consequence", "kind", "key", "list", "item", "line", "sector", "unit",
+    "fields", "sentence",
     "remedy",
 )  # fmt: skip
+UNTOLD = "?"
+"""Stands for a sector or unit that is not told."""
+
 HELD = 1 << 20  # bytes of findings that are held in memory
 KEPT_FAULTS = 1000
 WORDS: Mapping[str, Mapping[str, str]] = {
     "en": {
         "verdict": "verdict", "records": "records", "findings": "findings", "unknown": "cannot be known",
-        "line": "at line", "fields": "fields", "remedy": "remedy", "isf": "not eligible for ISF", "more": "more faults",
+        "line": "at line", "fields": "fields", "remedy": "remedy", "isf": "not eligible for ISF", "sector": "by sector",
+        "unit": "by unit", "more": "more faults",
     },
     "nb": {
         "verdict": "utfall", "records": "poster", "findings": "funn", "unknown": "kan ikke avgjøres",
-        "line": "på linje", "fields": "felt", "remedy": "tiltak", "isf": "ikke ISF-berettiget", "more": "feil til",
+        "line": "på linje", "fields": "felt", "remedy": "tiltak", "isf": "ikke ISF-berettiget",
+        "sector": "etter sektor", "unit": "etter enhet", "more": "feil til",
     },
 }  # fmt: skip
 
@@ -50,6 +56,8 @@ class Summary:
     broken: Counter[str] = field(default_factory=Counter)
     unknown: Counter[str] = field(default_factory=Counter)
     not_isf: Counter[str] = field(default_factory=Counter)
+    sectors: Counter[str] = field(default_factory=Counter)
+    units: Counter[str] = field(default_factory=Counter)
     faults: list[Issue] = field(default_factory=list)
     fault_count: int = 0
 
@@ -73,6 +81,8 @@ class Summary:
         for verdict, _ in checked.verdicts:
             self.outcomes.setdefault(verdict.kind, Counter())[verdict.outcome] += 1
             self.broken.update(each.rule.number for each in verdict.broken)
+            self.sectors[verdict.sector or UNTOLD] += len(verdict.broken)
+            self.units[verdict.unit or UNTOLD] += len(verdict.broken)
             self.unknown.update({rule.number for rule in verdict.unknown})
             self.not_isf[verdict.kind] += verdict.isf_eligible is False
         self.fault_count += len(checked.faults)
@@ -119,7 +129,8 @@ class Report:
         nb = self.language == "nb"
         values = (
             rule.number, rule.severity, rule.status, verdict.outcome, rule.consequence, verdict.kind, key_text(key),
-            broken.child or None, broken.place + 1 if broken.child else None, line or None, list(broken.fields),
+            broken.child or None, broken.place + 1 if broken.child else None, line or None,
+            verdict.sector, verdict.unit, list(broken.fields),
             rule.nb if nb else rule.en, rule.remedy_nb if nb else rule.remedy_en,
         )  # fmt: skip
         return dict(zip(COLUMNS, values, strict=True))
@@ -142,6 +153,9 @@ def text_lines(report: Report) -> Iterator[str]:
     yield f"{words['findings']}: {sum(summary.broken.values())}"
     for rule, count, sentence in summary.rule_rows(report.language):
         yield f"  {rule.number} {rule.severity:<11} {count:>7}  {sentence}"
+    for name, found in (("sector", summary.sectors), ("unit", summary.units)):
+        if +found:
+            yield f"  {words[name]}: {', '.join(f'{each} {count}' for each, count in found.most_common() if count)}"
     if summary.unknown:
         yield f"{words['unknown']}: {', '.join(sorted(summary.unknown))}"
     for row in report.rows():
@@ -164,6 +178,8 @@ def write_json(report: Report, out: BinaryIO) -> None:
         "records": {kind: dict(counts) for kind, counts in sorted(summary.outcomes.items())},
         "notIsfEligible": {kind: count for kind, count in sorted(summary.not_isf.items()) if count},
         "rules": {rule.number: count for rule, count, _ in summary.rule_rows(report.language)},
+        "sectors": +summary.sectors,
+        "units": +summary.units,
         "cannotBeKnown": dict(sorted(summary.unknown.items())),
         "switchedOff": list(summary.rules.switched_off),
         "faults": [

@@ -7,7 +7,7 @@ deployment's file adds rows under its own numbers, and switches rules off or to 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -18,7 +18,7 @@ from fhir_facade.npr.functions import Codes
 from fhir_facade.npr.graph import everything
 from fhir_facade.npr.places import RuleFault
 from fhir_facade.npr.rule_writer import Words
-from fhir_facade.npr.to_rule import Compiled, RecordFault, compiled
+from fhir_facade.npr.to_rule import Compiled, RecordFault, compiled, told
 from fhir_facade.profile.fhirpath_syntax import Expression, FhirPathError, parse
 from fhir_facade.yaml_text import SourceError, Table, read
 
@@ -28,6 +28,9 @@ Consequence = Literal[
     "replaced", "flagged", "indicator", "no-receipt", "none",
 ]  # fmt: skip
 """What the registry does: with the message, the record, the value, the payment, the statistics, or nothing."""
+
+Teller = Callable[[Any, Any], Any]
+"""(graph, record) → what is told of the record, None where nothing is."""
 
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "severity": get_args(Severity),
@@ -44,7 +47,9 @@ FILE = ("sources", "tables", "terms", "rules", "switch")
 NUMBER = re.compile(r"[A-Z]{2,10}-\d{1,5}").fullmatch
 OURS = "NPR-"
 EARLIER = "earlier"
-SECTOR = "sector"
+SECTOR, UNIT = "sector", "unit"
+"""Terms that findings are counted by; of a kind that has none they are those of a record that it refers to."""
+
 ANY = "any"
 WHOLE = "all"
 
@@ -78,11 +83,13 @@ class Rule:
 
 @dataclass(frozen=True)
 class RuleSet:
-    """The rules that are on, in the order of their numbers."""
+    """The rules that are on, in the order of their numbers; `sector` and `unit` tell those of a record, by its kind."""
 
     rules: tuple[Rule, ...]
     kinds: Kinds
     switched_off: tuple[str, ...] = ()
+    sector: Mapping[str, Teller] = field(default_factory=dict)
+    unit: Mapping[str, Teller] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Rule]:
         return iter(self.rules)
@@ -104,7 +111,8 @@ def load_rules(file: Path, kinds: Kinds, codes: Codes, site: Path | None = None)
         severity = loader.switches.get(rule.number)
         switched.append(replace(rule, severity=severity) if severity else rule)  # type: ignore[arg-type]
     off = tuple(sorted(number for number, said in loader.switches.items() if said == "off"))
-    return RuleSet(tuple(sorted(switched, key=lambda rule: rule.number)), kinds, off)
+    ordered = tuple(sorted(switched, key=lambda rule: rule.number))
+    return RuleSet(ordered, kinds, off, loader.tellers(SECTOR), loader.tellers(UNIT))
 
 
 class _Loader:
@@ -254,16 +262,24 @@ class _Loader:
         if not rule.sectors or kind is None:
             return ""
         listed = " | ".join(f"'{each}'" for each in rule.sectors)
-        return f"{self._sector(kind)} in ({listed})"
+        path = self._path(kind, SECTOR)
+        if path is None:
+            raise RuleFault(f"nothing tells the sector of {kind.name}")
+        return f"{path} in ({listed})"
 
-    def _sector(self, kind: Kind) -> str:
-        """Where the sector of a record is told: by the term `sector` of its kind, or of one that it refers to."""
-        if (kind.name, SECTOR) in self.terms:
-            return f"%{kind.name}.{SECTOR}"
+    def _path(self, kind: Kind, term: str) -> str | None:
+        """The way to a term: of the kind itself, or of the last that it refers to and that has one."""
+        if (kind.name, term) in self.terms:
+            return f"%{kind.name}.{term}"
         for link in reversed(list(kind.links.values())):
-            if (link.to, SECTOR) in self.terms:
-                return f"%{kind.name}.{link.name}.{SECTOR}"
-        raise RuleFault(f"nothing tells the sector of {kind.name}")
+            if (link.to, term) in self.terms:
+                return f"%{kind.name}.{link.name}.{term}"
+        return None
+
+    def tellers(self, term: str) -> dict[str, Teller]:
+        """What tells a term of a record, by its kind."""
+        paths = {kind.name: self._path(kind, term) for kind in self.kinds}
+        return {name: told(self.words, self.kinds[name], path) for name, path in paths.items() if path}
 
 
 def _texts(value: Any) -> list[str]:

@@ -66,6 +66,16 @@ def compiled(words: Words, number: str, record: str, when: str, require: str, se
     )
 
 
+def told(words: Words, kind: Kind, expression: str) -> Callable[[Any, Any], Any]:
+    """The function (graph, record) that gives the single value of an expression; RuleFault."""
+    writer = RuleWriter(words, Place("r", kind, None, "r"))
+    source = writer.source
+    text = writer.one(writer.value(parse(expression), writer.root))
+    with source.block("def told(g, r):"):
+        source.line(f"return {text}")
+    return source.compile("told", f"npr {kind.name} {expression}")
+
+
 class RecordFault(RuleFault):
     """A rule about a record that there is not."""
 

@@ -53,7 +53,7 @@ class Broken:
 @dataclass(slots=True)
 class Verdict:
     """The verdict of one record. `unknown` are the rules that could not be judged; `with_record` the record above
-    that this one is lost with."""
+    that this one is lost with; `sector` and `unit` are told of a record that breaks a rule."""
 
     kind: str
     record: Record
@@ -62,6 +62,8 @@ class Verdict:
     unknown: list[Rule] = field(default_factory=list)
     isf_eligible: bool | None = None
     with_record: Key | None = None
+    sector: str | None = None
+    unit: str | None = None
 
     @property
     def errors(self) -> list[Broken]:
@@ -85,6 +87,7 @@ class Judging:
     """Rules made ready to be asked of one graph after the other, from a source that tells of certain names."""
 
     def __init__(self, rules: RuleSet, tells: frozenset[str]) -> None:
+        self.rules = rules
         self.kinds = rules.kinds
         self.isf = frozenset(record.partition(".")[0] for rule in rules if rule.isf for record in rule.records)
         self.asked: dict[str, list[_Asked]] = {}
@@ -125,6 +128,11 @@ class Judging:
                 elif answer in (BROKEN, UNKNOWN) or (answer != ELSEWHERE and not asked.known):
                     verdict.unknown.append(asked.rule)
         verdict.outcome = worst(each.outcome for each in verdict.broken)
+        if verdict.broken:
+            verdict.sector, verdict.unit = (
+                tellers[kind.name](graph, record) if kind.name in tellers else None
+                for tellers in (self.rules.sector, self.rules.unit)
+            )
         return verdict
 
     def _lost_above(self, verdict: Verdict, found: Mapping[Key, Verdict]) -> Key | None:

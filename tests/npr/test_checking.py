@@ -171,11 +171,14 @@ def test_the_command_writes_json_and_csv(message: Path) -> None:
     told = json.loads(run(message, "--format", "json").stdout)
     assert told["verdict"] == "accepted"
     assert told["rules"] == {"NPR-102": 1}
+    assert (told["sectors"], told["units"]) == ({"SOM": 1}, {"A": 1})
     assert [(row["rule"], row["line"], row["fields"]) for row in told["findings"]] == [
         ("NPR-102", STAY, ["innDatoTid", "utDatoTid"])
     ]
     rows = list(csv.DictReader(io.StringIO(run(message, "--format", "csv").stdout)))
-    assert [(row["rule"], row["key"], row["severity"]) for row in rows] == [("NPR-102", "993467049.1.E1", "error")]
+    assert [(row["rule"], row["key"], row["sector"], row["unit"]) for row in rows] == [
+        ("NPR-102", "993467049.1.E1", "SOM", "A")
+    ]
 
 
 def test_a_rule_is_switched_by_a_file(message: Path, tmp_path: Path) -> None:
