@@ -17,6 +17,7 @@ from fhir_facade import __version__
 from fhir_facade.cli_db import db_app
 from fhir_facade.cli_explain import explain
 from fhir_facade.cli_mapping import mapping_app
+from fhir_facade.cli_npr import npr_check
 from fhir_facade.cli_profiles import profiles_app
 from fhir_facade.cli_put import put
 from fhir_facade.cli_terminology import terminology_app
@@ -57,6 +58,7 @@ app.add_typer(db_app, name="db")
 app.add_typer(mapping_app, name="mapping")
 app.add_typer(terminology_app, name="terminology")
 app.add_typer(profiles_app, name="profiles")
+npr.command("check")(npr_check)
 app.command("explain")(explain)
 app.command("put")(put)
 app.command("validate")(validate)

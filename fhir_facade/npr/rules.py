@@ -1,0 +1,288 @@
+"""Rules as they stand in `profiles/npr/rules.yaml`, and a deployment's own file: read, judged and compiled.
+
+Every row is whole in itself. A row that is wrong does not load: each fault is a finding with file and line. A
+deployment's file adds rows under its own numbers, and switches rules off or to another severity.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from fhir_facade.mapping.findings import Finding, MappingError, nearest
+from fhir_facade.mapping.kinds import Kind, Kinds
+from fhir_facade.npr.functions import Codes
+from fhir_facade.npr.graph import everything
+from fhir_facade.npr.places import RuleFault
+from fhir_facade.npr.rule_writer import Words
+from fhir_facade.npr.to_rule import Compiled, RecordFault, compiled, told
+from fhir_facade.profile.fhirpath_syntax import Expression, FhirPathError, parse
+from fhir_facade.yaml_text import SourceError, Table, read
+
+Severity = Literal["error", "warning", "information"]
+Consequence = Literal[
+    "reject-message", "drop-row", "drop-linked", "set-minus-one", "set-null", "set-zero", "not-isf", "not-counted",
+    "replaced", "flagged", "indicator", "no-receipt", "none",
+]  # fmt: skip
+"""What the registry does: with the message, the record, the value, the payment, the statistics, or nothing."""
+
+Teller = Callable[[Any, Any], Any]
+"""(graph, record) → what is told of the record, None where nothing is."""
+
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    "severity": get_args(Severity),
+    "consequence": get_args(Consequence),
+    "status": ("verified", "derived", "inferred"),
+    "type": ("B", "E", "K", "O", "R", "T", "X"),
+    "isf": ("true", "false"),
+}
+SWITCH = ("off", *get_args(Severity))
+SECTORS = ("SOM", "PHV", "BUP", "TSB")
+MUST = ("number", "type", "record", "require", "consequence", "severity", "status", "en", "nb", "remedy")
+MAY = ("sector", "when", "needs", "source", "isf", "inferred")
+FILE = ("sources", "tables", "terms", "rules", "switch")
+NUMBER = re.compile(r"[A-Z]{2,10}-\d{1,5}").fullmatch
+OURS = "NPR-"
+EARLIER = "earlier"
+SECTOR, UNIT = "sector", "unit"
+"""Terms that findings are counted by; of a kind that has none they are those of a record that it refers to."""
+
+ANY = "any"
+WHOLE = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule. `records` are the kinds, or lists of a kind, that it is asked of; `needs` what a source must tell.
+
+    `inferred` names what of a verified rule is our own reading."""
+
+    number: str
+    type: str
+    records: tuple[str, ...]
+    sectors: tuple[str, ...]
+    when: str
+    require: str
+    needs: tuple[str, ...]
+    consequence: Consequence
+    severity: Severity
+    status: str
+    source: tuple[str, ...]
+    en: str
+    nb: str
+    remedy_en: str
+    remedy_nb: str
+    isf: bool
+    inferred: str
+    at: str
+    judges: Mapping[str, Compiled] = field(default_factory=dict, repr=False, hash=False, compare=False)
+
+
+@dataclass(frozen=True)
+class RuleSet:
+    """The rules that are on, in the order of their numbers; `sector` and `unit` tell those of a record, by its kind."""
+
+    rules: tuple[Rule, ...]
+    kinds: Kinds
+    switched_off: tuple[str, ...] = ()
+    sector: Mapping[str, Teller] = field(default_factory=dict)
+    unit: Mapping[str, Teller] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[Rule]:
+        return iter(self.rules)
+
+    def __getitem__(self, number: str) -> Rule:
+        return next(rule for rule in self.rules if rule.number == number)
+
+
+def load_rules(file: Path, kinds: Kinds, codes: Codes, site: Path | None = None) -> RuleSet:
+    """The rules of a file, with what a deployment's own file says; MappingError with every finding."""
+    loader = _Loader(kinds, codes)
+    for path in (file, site) if site else (file,):
+        loader.file(path, own=path is site)
+    if loader.findings:
+        raise MappingError(loader.findings)
+    on = [rule for rule in loader.rules.values() if loader.switches.get(rule.number) != "off"]
+    switched: list[Rule] = []
+    for rule in on:
+        severity = loader.switches.get(rule.number)
+        switched.append(replace(rule, severity=severity) if severity else rule)  # type: ignore[arg-type]
+    off = tuple(sorted(number for number, said in loader.switches.items() if said == "off"))
+    ordered = tuple(sorted(switched, key=lambda rule: rule.number))
+    return RuleSet(ordered, kinds, off, loader.tellers(SECTOR), loader.tellers(UNIT))
+
+
+class _Loader:
+    """Reads rule files one after the other; findings are gathered."""
+
+    def __init__(self, kinds: Kinds, codes: Codes) -> None:
+        self.kinds = kinds
+        self.tables: dict[str, dict[str, str]] = {}
+        self.terms: dict[tuple[str, str], Expression] = {}
+        self.words = Words(kinds, codes, self.tables, self.terms)
+        self.tells = everything(kinds) | {EARLIER}
+        self.rules: dict[str, Rule] = {}
+        self.switches: dict[str, str] = {}
+        self.findings: list[Finding] = []
+        self.name = ""
+
+    def fault(self, line: int, message: str) -> None:
+        self.findings.append(Finding(self.name, line, message))
+
+    def file(self, path: Path, own: bool) -> None:
+        """Take what a file says."""
+        self.name = path.name
+        try:
+            whole = read(path)
+        except SourceError as error:
+            self.fault(error.line, error.message)
+            return
+        self._keys(whole, (), FILE, "the file")
+        for name, rows in whole.get("tables", {}).items():  # a table is bound by rules: it grows where it stands
+            self.tables.setdefault(name, {}).update((str(key), str(value)) for key, value in rows.items())
+        for row in whole.get("terms", ()):
+            self._term(row)
+        for row in whole.get("rules", ()):
+            self._rule(row, own)
+        switches = whole.get("switch", Table())
+        for number, said in switches.items():
+            if number not in self.rules:
+                self.fault(switches.at(number), f"there is no rule {number}{nearest(number, self.rules)}")
+            elif said not in SWITCH:
+                self.fault(switches.at(number), f"'{said}' is none of {', '.join(SWITCH)}{nearest(said, SWITCH)}")
+            self.switches[number] = str(said)
+
+    def _keys(self, row: Table, must: Iterable[str], may: Iterable[str], what: str) -> bool:
+        """Whether a table has the keys that it must have, and no others."""
+        before = len(self.findings)
+        known = [*must, *may]
+        for key in row:
+            if key not in known:
+                self.fault(row.at(key), f"{what} has no '{key}'{nearest(key, known)}")
+        for key, line in row.repeated:
+            self.fault(line, f"'{key}' stands twice")
+        for key in must:
+            if not row.get(key):
+                self.fault(row.line, f"'{key}' is missing")
+        return len(self.findings) == before
+
+    def _term(self, row: Any) -> None:
+        if not isinstance(row, Table) or not self._keys(row, ("name", "record", "value", "meaning"), (), "a term"):
+            return
+        try:
+            self.terms[row["record"], row["name"]] = parse(row["value"])
+        except FhirPathError as error:
+            self.fault(row.at("value"), f"value: {error}")
+
+    def _rule(self, row: Any, own: bool) -> None:
+        if not isinstance(row, Table):
+            self.fault(1, "a rule is a table of keys")
+            return
+        if not self._keys(row, MUST, MAY, "a rule") or not self._right(row, own):
+            return
+        rule = self._made(row)
+        judges = {}
+        for record in rule.records:
+            try:
+                judges[record] = compiled(
+                    self.words, rule.number, record, rule.when, rule.require, self._among(rule, record)
+                )
+            except RecordFault as fault:
+                self.fault(row.at("record"), str(fault))
+                return
+            except RuleFault as fault:
+                self._misplaced(row, rule, record, fault)
+                return
+        self.rules[rule.number] = replace(rule, judges=judges)
+
+    def _misplaced(self, row: Table, rule: Rule, record: str, whole: RuleFault) -> None:
+        """Tell a fault at the key that makes it."""
+        for key in ("when", "require"):
+            try:
+                compiled(self.words, rule.number, record, "", row.get(key, "true"))
+            except RuleFault as fault:
+                self.fault(
+                    row.at(key if record.partition(".")[0] in self.kinds.by_name else "record"), f"{key}: {fault}"
+                )
+                return
+        self.fault(row.at("sector"), str(whole))
+
+    def _right(self, row: Table, own: bool) -> bool:
+        """Whether the single values of a row are what they may be."""
+        before = len(self.findings)
+        number = row["number"]
+        if not NUMBER(number) or (own and number.startswith(OURS)):
+            self.fault(row.at("number"), f"'{number}' is no number for a rule here, such as SITE-1")
+        if number in self.rules:
+            self.fault(row.at("number"), f"there is a rule {number} already")
+        for key, allowed in CHOICES.items():
+            if key in row and row[key] not in allowed:
+                self.fault(row.at(key), f"'{row[key]}' is none of {', '.join(allowed)}{nearest(row[key], allowed)}")
+        if not isinstance(row["remedy"], Table):
+            self.fault(row.at("remedy"), "the remedy is a table of en and nb")
+        else:
+            self._keys(row["remedy"], ("en", "nb"), (), "a remedy")
+        for sector in _texts(row.get("sector")):
+            if sector not in (*SECTORS, WHOLE):
+                self.fault(row.at("sector"), f"there is no sector '{sector}'{nearest(sector, SECTORS)}")
+        for need in _texts(row.get("needs")):
+            if need not in self.tells:
+                self.fault(row.at("needs"), f"nothing tells of '{need}'{nearest(need, self.tells)}")
+        return len(self.findings) == before
+
+    def _made(self, row: Table) -> Rule:
+        records = [str(each) for each in _texts(row["record"])]
+        return Rule(
+            number=str(row["number"]),
+            type=str(row["type"]),
+            records=tuple(kind.name for kind in self.kinds) if records == [ANY] else tuple(records),
+            sectors=tuple(each for each in _texts(row.get("sector")) if each != WHOLE),
+            when=str(row.get("when", "")),
+            require=str(row["require"]),
+            needs=tuple(_texts(row.get("needs"))),
+            consequence=row["consequence"],
+            severity=row["severity"],
+            status=str(row["status"]),
+            source=tuple(_texts(row.get("source"))),
+            en=str(row["en"]),
+            nb=str(row["nb"]),
+            remedy_en=str(row["remedy"]["en"]),
+            remedy_nb=str(row["remedy"]["nb"]),
+            isf=row.get("isf") == "true",
+            inferred=str(row.get("inferred", "")),
+            at=f"{self.name}:{row.line}",
+        )
+
+    def _among(self, rule: Rule, record: str) -> str:
+        """The condition that a record is of one of the sectors of a rule."""
+        kind = self.kinds.by_name.get(record.partition(".")[0])
+        if not rule.sectors or kind is None:
+            return ""
+        listed = " | ".join(f"'{each}'" for each in rule.sectors)
+        path = self._path(kind, SECTOR)
+        if path is None:
+            raise RuleFault(f"nothing tells the sector of {kind.name}")
+        return f"{path} in ({listed})"
+
+    def _path(self, kind: Kind, term: str) -> str | None:
+        """The way to a term: of the kind itself, or of the last that it refers to and that has one."""
+        if (kind.name, term) in self.terms:
+            return f"%{kind.name}.{term}"
+        for link in reversed(list(kind.links.values())):
+            if (link.to, term) in self.terms:
+                return f"%{kind.name}.{link.name}.{term}"
+        return None
+
+    def tellers(self, term: str) -> dict[str, Teller]:
+        """What tells a term of a record, by its kind."""
+        paths = {kind.name: self._path(kind, term) for kind in self.kinds}
+        return {name: told(self.words, self.kinds[name], path) for name, path in paths.items() if path}
+
+
+def _texts(value: Any) -> list[str]:
+    if value is None:
+        return []
+    return [str(each) for each in value] if isinstance(value, list) else [str(value)]

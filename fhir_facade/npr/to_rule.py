@@ -1,0 +1,92 @@
+"""Rules written as Python: FHIRPath over record graphs, in its three values (http://hl7.org/fhirpath/N1/#boolean-logic).
+
+The text of an expression is parsed by the house's own parser; every name is resolved by the record files, every
+comparison is of like values, and what comes out is loops and comparisons over dicts. A comparison with a missing value
+is neither true nor false. The functions beside FHIRPath's own stand in functions.py.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from fhir_facade.mapping.kinds import ChildList, Kind
+from fhir_facade.npr.places import Place, RuleFault, unknown
+from fhir_facade.npr.rule_writer import RuleWriter, Words
+from fhir_facade.profile.conditions import TRUE, both, negated
+from fhir_facade.profile.fhirpath_syntax import FhirPathError, parse
+
+KEPT, BROKEN, UNKNOWN, APART, ELSEWHERE = 0, 1, 2, 3, 4
+"""What a rule answers: kept, broken, cannot know; apart, it is not asked here; elsewhere, it is of another sector."""
+
+Judge = Callable[[Any, Any, Any], int]
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A rule for one kind of record: the judge (graph, record, item), the fields that it looks at, and the kinds of
+    other records that it looks at."""
+
+    judge: Judge
+    fields: tuple[str, ...]
+    others: frozenset[str]
+    text: str = field(repr=False, default="")
+
+
+def compiled(words: Words, number: str, record: str, when: str, require: str, sector: str = "") -> Compiled:
+    """The judge of a rule over a record kind, or over a list of it ("kind.list"); RuleFault, RecordFault.
+
+    It is asked where `when` is true, as of where(). `sector` is the condition that the record is of the rule's sector:
+    where that is nothing, and `require` is not true, the answer cannot be known.
+    """
+    kind, child = _over(words, record)
+    writer = RuleWriter(words, Place("i", kind, child, "r"))
+    try:
+        asked = writer.condition(parse(when), writer.root) if when else TRUE
+        among = writer.condition(parse(sector), writer.root) if sector else TRUE
+        held = writer.condition(parse(require), writer.root)
+    except FhirPathError as error:
+        raise RuleFault(str(error)) from None
+    source = writer.source
+    name = re.sub(r"\W", "_", f"{number}_{record}").lower()
+    with source.block(f"def {name}(g, r, i):"):
+        for condition, answer in ((among.false, ELSEWHERE), (negated(asked.true), APART)):
+            if condition != "False":
+                with source.block(f"if {condition}:"):
+                    source.line(f"return {answer}")
+        with source.block(f"if {held.true}:"):
+            source.line(f"return {KEPT}")
+        with source.block(f"if {both(held.false, among.true)}:"):
+            source.line(f"return {BROKEN}")
+        source.line(f"return {UNKNOWN}")
+    return Compiled(
+        source.compile(name, f"npr {name}"), tuple(dict.fromkeys(writer.used)), frozenset(writer.seen), source.text
+    )
+
+
+def told(words: Words, kind: Kind, expression: str) -> Callable[[Any, Any], Any]:
+    """The function (graph, record) that gives the single value of an expression; RuleFault."""
+    writer = RuleWriter(words, Place("r", kind, None, "r"))
+    source = writer.source
+    text = writer.one(writer.value(parse(expression), writer.root))
+    with source.block("def told(g, r):"):
+        source.line(f"return {text}")
+    return source.compile("told", f"npr {kind.name} {expression}")
+
+
+class RecordFault(RuleFault):
+    """A rule about a record that there is not."""
+
+
+def _over(words: Words, record: str) -> tuple[Kind, ChildList | None]:
+    """The kind, and the list of it, that a rule is about."""
+    name, _, child = record.partition(".")
+    kind = words.kinds.by_name.get(name)
+    if kind is None:
+        raise RecordFault(*unknown("the record files", name, iter(words.kinds.by_name)).args)
+    found = kind.children.get(child) if child else None
+    if child and (found is None or found.records):
+        raise RecordFault(*unknown(name, child, (each.name for each in kind.own_lists())).args)
+    return kind, found
