@@ -8,6 +8,7 @@ import pytest
 from fhirclient.client import FHIRClient
 from fhirclient.models.bundle import Bundle
 from fhirclient.models.condition import Condition
+from fhirclient.models.consent import Consent
 from fhirclient.models.encounter import Encounter
 from fhirclient.models.patient import Patient
 from fhirclient.server import FHIRNotFoundException
@@ -130,11 +131,17 @@ def test_it_raises_its_own_exceptions_and_can_read_what_was_wrong(server: Any) -
     assert "gender" in outcome["issue"][0]["details"]["text"]
 
 
-def test_it_is_refused_a_write(server: Any) -> None:
-    with pytest.raises(HTTPError) as refused:
-        Patient({"gender": "male"}).create(server)
-    assert refused.value.response.status_code == 405
-    assert refused.value.response.headers["Allow"] == "GET, HEAD"
+def test_it_creates_updates_and_deletes(server: Any, served: Served) -> None:
+    one = served.resources["Consent"][min(served.ids("Consent"))]
+    consent = Consent({name: value for name, value in one.items() if name not in ("id", "meta")})
+    consent.id = consent.create(server)["id"]
+    consent.language = "nb"
+    assert consent.update(server)["language"] == "nb"
+    assert Consent.read(consent.id, server).language == "nb"
+    consent.delete(server)
+    with pytest.raises(HTTPError) as gone:
+        Consent.read(consent.id, server)
+    assert gone.value.response.status_code == 410
 
 
 def test_it_posts_a_search_with_a_person_number_that_no_url_may_hold(server: Any, served: Served) -> None:

@@ -141,10 +141,19 @@ def test_it_raises_its_own_exceptions_and_can_read_what_was_wrong(client: Any) -
     assert "date" in fault.value.resource["issue"][0]["details"]["text"]
 
 
-def test_it_is_told_that_nothing_is_written_here(client: Any) -> None:
-    with pytest.raises(OperationOutcome) as fault:
-        client.resource("Patient", gender="male").save()
-    assert "POST" in fault.value.resource["issue"][0]["details"]["text"]
+def test_it_creates_updates_patches_and_deletes(client: Any, served: Served) -> None:
+    one = served.resources["Consent"][min(served.ids("Consent"))]
+    consent = client.resource("Consent", **{name: each for name, each in one.items() if name not in ("id", "meta")})
+    consent.save()
+    assert consent.id not in served.ids("Consent")
+    consent["language"] = "nb"
+    consent.save()
+    consent.patch(language="nn")
+    assert client.reference("Consent", consent.id).to_resource()["language"] == "nn"
+    consent.delete()
+    with pytest.raises(ResourceNotFound) as gone:
+        client.reference("Consent", consent.id).to_resource()
+    assert "has been deleted" in str(gone.value)
 
 
 def test_it_counts_when_what_it_makes_up_may_be_ignored(client: Any, served: Served) -> None:

@@ -156,7 +156,8 @@ FAULTS = [
     Fault("Python pair that is not there", OPPHOLD, "fhir: serviceType, system: vol-8451", 'fhir: serviceType, python: "nowhere:pair"', "no Python pair 'nowhere:pair' can be imported: No module named 'nowhere'"),
     Fault("Python object that is no pair", OPPHOLD, "fhir: serviceType, system: vol-8451", 'fhir: serviceType, python: "math:pi"', "'math:pi' needs to_fhir, to_record and examples"),
     # record files, systems and code maps
-    Fault("unknown field type", MALING, 'nr: {type: integer, required: true, npr: "Maling#"', 'nr: {type: integr, required: true, npr: "Maling#"', "field 'nr' has unknown type 'integr' (did you mean 'integer'?)"),
+    Fault("unknown field type", MALING, 'nr: {type: integer, assigned: true, required: true, npr: "Maling#"', 'nr: {type: integr, required: true, npr: "Maling#"', "field 'nr' has unknown type 'integr' (did you mean 'integer'?)"),
+    Fault("text that the store is to number", MALING, "typeMaling: {type: text, ", "typeMaling: {type: text, assigned: true, ", "'assigned' is true or left out, and only an integer can be: 'typeMaling'"),
     Fault("column that is no name", MALING, "version: rad_versjon", "version: rad versjon", "'version' is a name of letters, digits and _, not 'rad versjon'"),
     Fault("unknown code list", MALING, "list: 9178", "list: 91780", "no code list '91780' (did you mean '9180'?)"),
     Fault("coded field without a list", MALING, "list: 9178, ", "", "coded field 'typeMalingKodet' names no code list", at="typeMalingKodet"),
