@@ -195,6 +195,8 @@ class RuleWriter:
         plain = name[1:]
         if name == "$this":
             return _record(at, ())
+        if plain == "item":
+            return _record(self.root, ())
         if plain == "today":
             return Value("date", "g.today")
         if plain in ("graph", "earlier"):
@@ -206,7 +208,9 @@ class RuleWriter:
         if found is None and plain in self.kinds.by_name:
             return self._records(plain, f"g.all({plain!r})", (), True)
         if found is None or not found.single:
-            raise unknown("a rule", plain, iter((*host.kind.links, *self.kinds.by_name, "today", "graph", "earlier")))
+            raise unknown(
+                "a rule", plain, iter((*host.kind.links, *self.kinds.by_name, "today", "graph", "earlier", "item"))
+            )
         return self._name(_record(host, ()), plain)
 
     def _name(self, held: Value, name: str) -> Value:
@@ -306,11 +310,9 @@ class RuleWriter:
 
     def _call_min(self, tree: Call, at: Place) -> Value:
         held = self.value(tree.base, at)
-        return Value(held.type, f"min({self.many(held)}, default=None)")
+        return Value(held.type, f"{tree.name}({self.many(held)}, default=None)")
 
-    def _call_max(self, tree: Call, at: Place) -> Value:
-        held = self.value(tree.base, at)
-        return Value(held.type, f"max({self.many(held)}, default=None)")
+    _call_max = _call_min
 
     def _call_iif(self, tree: Call, at: Place) -> Value:
         if len(tree.arguments) != 3:
