@@ -23,7 +23,7 @@ test('it reads what the server can', async () => {
   assert.ok(tool.resourceCan('Patient', 'read'));
   assert.ok(tool.resourceCan('Patient', 'search-type'));
   assert.ok(tool.resourceSearch('Patient', 'birthdate'));
-  assert.ok(!tool.resourceCan('Patient', 'create'));
+  assert.ok(tool.resourceCan('Patient', 'create'));
 });
 
 test('it reads every patient by id', async () => {
@@ -117,7 +117,7 @@ test('it throws errors that tell what was wrong', async () => {
   await assert.rejects(client.search({ resourceType: 'Patient', searchParams: { gendr: 'male' } }), ({ response }) => {
     return response.status === 400 && response.data.resourceType === 'OperationOutcome' && response.data.issue[0].details.text.includes('gender');
   });
-  await assert.rejects(client.create({ resourceType: 'Patient', body: { resourceType: 'Patient' } }), ({ response }) => response.status === 405);
+  await assert.rejects(client.create({ resourceType: 'Patient', body: { resourceType: 'Patient' } }), ({ response }) => response.status === 422);
   await assert.rejects(client.history({ resourceType: 'Patient', id: 'nobody' }), ({ response }) => response.status === 404);
 });
 

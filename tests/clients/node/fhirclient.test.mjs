@@ -97,5 +97,5 @@ test('it reads all of a patient', async () => {
 test('it throws errors that tell what was wrong', async () => {
   await assert.rejects(client.request('Patient/nobody'), ({ status }) => status === 404);
   await assert.rejects(client.request('Patient?gendr=male'), ({ status, message }) => status === 400 && message.includes('gender'));
-  await assert.rejects(client.create({ resourceType: 'Patient' }), ({ status }) => status === 405);
+  await assert.rejects(client.create({ resourceType: 'Patient' }), ({ status }) => status === 422);
 });
