@@ -126,7 +126,8 @@ class Judging:
                 if answer == BROKEN and asked.known and (graph.whole or not asked.beyond):
                     verdict.broken.append(Broken(asked.rule, asked.fields, child, place))
                 elif answer in (BROKEN, UNKNOWN) or (answer != ELSEWHERE and not asked.known):
-                    verdict.unknown.append(asked.rule)
+                    if verdict.unknown[-1:] != [asked.rule]:  # once, however many items it has
+                        verdict.unknown.append(asked.rule)
         verdict.outcome = worst(each.outcome for each in verdict.broken)
         if verdict.broken:
             verdict.sector, verdict.unit = (

@@ -138,7 +138,9 @@ def test_memory_does_not_grow_with_the_message(tmp_path: Path) -> None:
 
 
 def test_a_store_is_judged_as_the_graph_is(tmp_path: Path) -> None:
+    """An envelope that is stored is of an earlier message: what came after it is not in the future."""
     change = {"opphold.0.innDatoTid": "2024-02-20T00:00:00", "henvisning.0.fristStartBehandling": "-"}
+    change |= {"melding.0.uttakDato": "2024-02-01", "melding.0.tilDatoPeriode": "2024-01-31"}
     held = graph("phv", change)
     store = SqliteStore.open(tmp_path / "records.db", KINDS)
     with store.transaction() as writer:
