@@ -120,14 +120,15 @@ class Judging:
         """The verdict of a record by itself."""
         verdict = Verdict(kind.name, record)
         for asked in self.asked.get(kind.name, ()):
-            child = asked.child
+            child, unknown = asked.child, False
             for place, item in enumerate(record.get(child) or () if child else (record,)):
                 answer = asked.judge(graph, record, item)
                 if answer == BROKEN and asked.known and (graph.whole or not asked.beyond):
                     verdict.broken.append(Broken(asked.rule, asked.fields, child, place))
                 elif answer in (BROKEN, UNKNOWN) or (answer != ELSEWHERE and not asked.known):
-                    if verdict.unknown[-1:] != [asked.rule]:  # once, however many items it has
-                        verdict.unknown.append(asked.rule)
+                    unknown = True
+            if unknown:
+                verdict.unknown.append(asked.rule)
         verdict.outcome = worst(each.outcome for each in verdict.broken)
         if verdict.broken:
             verdict.sector, verdict.unit = (
