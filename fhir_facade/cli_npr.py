@@ -110,9 +110,16 @@ def npr_check(
 
 
 def _rules(site: Path | None) -> RuleSet:
+    """The rules, with the code systems that are imported."""
     from fhir_facade.npr.shipped import shipped_rules
+    from fhir_facade.terminology.catalogue import Catalogue
 
-    return shipped_rules(settings_with().mappings / "records", site)
+    settings = settings_with()
+    if settings.terminology is None:
+        return shipped_rules(settings.mappings / "records", site)
+    from fhir_facade.store.code_systems import open_editions
+
+    return shipped_rules(settings.mappings / "records", site, Catalogue(open_editions(settings.terminology)))
 
 
 def _checked(file: Path | None, db: Location | None, rules: RuleSet, today: str, stack: ExitStack) -> Iterator[Checked]:

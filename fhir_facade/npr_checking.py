@@ -69,8 +69,12 @@ def check_store(store: Store, kinds: Kinds, rules: RuleSet, today: str) -> Itera
     tells = frozenset(name for name in everything(rules.kinds) if name.partition(".")[0] not in beside)
     judging = Judging(rules, tells)
     shared_names = shared_kinds(kinds)
-    shared = Graph({name: list(store.scan(name)) for name in shared_names}, today=today)
+    told_of = _referred_to(kinds)
+    shared = Graph({name: list(store.scan(name)) for name in shared_names & told_of}, today=today)
     yield _checked(judging, shared)
+    for name in shared_names - told_of:  # envelopes of messages: what is stored is of no message in particular
+        for record in store.scan(name):
+            yield _checked(judging, Graph({name: [record]}, today=today))
     root = subject(kinds, shared_names)
     links = {kind.name: link.name for kind in kinds for link in kind.links.values() if link.to == root}
     everybody = store.scan(root)
@@ -88,6 +92,12 @@ def subject(kinds: Kinds, shared: Iterable[str]) -> str:
     """The kind that all others are about: a key that no other key is the beginning of, and that others begin with."""
     names = [kind.name for kind in kinds if kind.name not in shared]
     return min(names, key=lambda name: (len(kinds[name].key), bool(kinds[name].links)))
+
+
+def _referred_to(kinds: Kinds) -> frozenset[str]:
+    """The kinds that some record, or an item of one, refers to."""
+    tables = [links for kind in kinds for links in (kind.links, *(child.links for child in kind.own_lists()))]
+    return frozenset(link.to for links in tables for link in links.values())
 
 
 def _checked(judging: Judging, graph: Graph) -> Checked:

@@ -128,7 +128,7 @@ class Report:
         _, key = key_of(self.summary.rules.kinds[verdict.kind], verdict.record)
         nb = self.language == "nb"
         values = (
-            rule.number, rule.severity, rule.status, verdict.outcome, rule.consequence, verdict.kind, key_text(key),
+            rule.number, rule.severity, rule.status, verdict.outcome, broken.consequence, verdict.kind, key_text(key),
             broken.child or None, broken.place + 1 if broken.child else None, line or None,
             verdict.sector, verdict.unit, list(broken.fields),
             rule.nb if nb else rule.en, rule.remedy_nb if nb else rule.remedy_en,

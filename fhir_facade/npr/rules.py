@@ -42,7 +42,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
 SWITCH = ("off", *get_args(Severity))
 SECTORS = ("SOM", "PHV", "BUP", "TSB")
 MUST = ("number", "type", "record", "require", "consequence", "severity", "status", "en", "nb", "remedy")
-MAY = ("sector", "when", "needs", "source", "isf", "inferred")
+MAY = ("sector", "when", "needs", "acts", "source", "isf", "inferred")
 FILE = ("sources", "tables", "terms", "rules", "switch")
 NUMBER = re.compile(r"[A-Z]{2,10}-\d{1,5}").fullmatch
 OURS = "NPR-"
@@ -58,7 +58,7 @@ WHOLE = "all"
 class Rule:
     """One rule. `records` are the kinds, or lists of a kind, that it is asked of; `needs` what a source must tell.
 
-    `inferred` names what of a verified rule is our own reading."""
+    `acts` is when the registry acts on a broken rule. `inferred` names what of a verified rule is our own reading."""
 
     number: str
     type: str
@@ -67,6 +67,7 @@ class Rule:
     when: str
     require: str
     needs: tuple[str, ...]
+    acts: str
     consequence: Consequence
     severity: Severity
     status: str
@@ -188,7 +189,7 @@ class _Loader:
         for record in rule.records:
             try:
                 judges[record] = compiled(
-                    self.words, rule.number, record, rule.when, rule.require, self._among(rule, record)
+                    self.words, rule.number, record, rule.when, rule.require, self._among(rule, record), rule.acts
                 )
             except RecordFault as fault:
                 self.fault(row.at("record"), str(fault))
@@ -200,7 +201,7 @@ class _Loader:
 
     def _misplaced(self, row: Table, rule: Rule, record: str, whole: RuleFault) -> None:
         """Tell a fault at the key that makes it."""
-        for key in ("when", "require"):
+        for key in ("when", "require", "acts"):
             try:
                 compiled(self.words, rule.number, record, "", row.get(key, "true"))
             except RuleFault as fault:
@@ -243,6 +244,7 @@ class _Loader:
             when=str(row.get("when", "")),
             require=str(row["require"]),
             needs=tuple(_texts(row.get("needs"))),
+            acts=str(row.get("acts", "")),
             consequence=row["consequence"],
             severity=row["severity"],
             status=str(row["status"]),

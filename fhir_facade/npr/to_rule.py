@@ -18,8 +18,9 @@ from fhir_facade.npr.rule_writer import RuleWriter, Words
 from fhir_facade.profile.conditions import TRUE, both, negated
 from fhir_facade.profile.fhirpath_syntax import FhirPathError, parse
 
-KEPT, BROKEN, UNKNOWN, APART, ELSEWHERE = 0, 1, 2, 3, 4
-"""What a rule answers: kept, broken, cannot know; apart, it is not asked here; elsewhere, it is of another sector."""
+KEPT, BROKEN, UNKNOWN, APART, ELSEWHERE, SPARED = 0, 1, 2, 3, 4, 5
+"""What a rule answers: kept, broken, cannot know; apart, it is not asked here; elsewhere, it is of another sector;
+spared, it is broken in a way that the registry does not act on."""
 
 Judge = Callable[[Any, Any, Any], int]
 
@@ -35,11 +36,14 @@ class Compiled:
     text: str = field(repr=False, default="")
 
 
-def compiled(words: Words, number: str, record: str, when: str, require: str, sector: str = "") -> Compiled:
+def compiled(
+    words: Words, number: str, record: str, when: str, require: str, sector: str = "", acts: str = ""
+) -> Compiled:
     """The judge of a rule over a record kind, or over a list of it ("kind.list"); RuleFault, RecordFault.
 
     It is asked where `when` is true, as of where(). `sector` is the condition that the record is of the rule's sector:
     where that is nothing, and `require` is not true, the answer cannot be known.
+    `acts` is when the registry acts on a broken rule; always when it is left out.
     """
     kind, child = _over(words, record)
     writer = RuleWriter(words, Place("i", kind, child, "r"))
@@ -47,6 +51,7 @@ def compiled(words: Words, number: str, record: str, when: str, require: str, se
         asked = writer.condition(parse(when), writer.root) if when else TRUE
         among = writer.condition(parse(sector), writer.root) if sector else TRUE
         held = writer.condition(parse(require), writer.root)
+        acting = writer.condition(parse(acts), writer.root) if acts else TRUE
     except FhirPathError as error:
         raise RuleFault(str(error)) from None
     source = writer.source
@@ -59,7 +64,7 @@ def compiled(words: Words, number: str, record: str, when: str, require: str, se
         with source.block(f"if {held.true}:"):
             source.line(f"return {KEPT}")
         with source.block(f"if {both(held.false, among.true)}:"):
-            source.line(f"return {BROKEN}")
+            source.line(f"return {BROKEN} if {acting.true} else {SPARED}")
         source.line(f"return {UNKNOWN}")
     return Compiled(
         source.compile(name, f"npr {name}"), tuple(dict.fromkeys(writer.used)), frozenset(writer.seen), source.text

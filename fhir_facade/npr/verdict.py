@@ -21,28 +21,38 @@ from typing import Any, Literal, NamedTuple
 from fhir_facade.contracts import Record
 from fhir_facade.mapping.kinds import Kind
 from fhir_facade.npr.graph import Graph, shared_kinds
-from fhir_facade.npr.rules import Rule, RuleSet
-from fhir_facade.npr.to_rule import BROKEN, ELSEWHERE, UNKNOWN, Judge
+from fhir_facade.npr.rules import Consequence, Rule, RuleSet
+from fhir_facade.npr.to_rule import BROKEN, ELSEWHERE, SPARED, UNKNOWN, Judge
 
 Outcome = Literal["accepted", "accepted-with-loss", "row-dropped", "message-rejected"]
 ORDER: tuple[Outcome, ...] = ("accepted", "accepted-with-loss", "row-dropped", "message-rejected")
+FAILING = (BROKEN, SPARED)
 LOSS = frozenset({"set-minus-one", "set-null", "set-zero"})
 Key = tuple[str, tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A rule that a record breaks, in an item of one of its lists where `child` names it (`place` from 0)."""
+    """A rule that a record breaks, in an item of one of its lists where `child` names it (`place` from 0).
+
+    `acted_on`: the registry does what the rule says.
+    """
 
     rule: Rule
     fields: tuple[str, ...]
     child: str = ""
     place: int = 0
+    acted_on: bool = True
+
+    @property
+    def consequence(self) -> Consequence:
+        """What the registry does because of it."""
+        return self.rule.consequence if self.acted_on else "none"
 
     @property
     def outcome(self) -> Outcome:
-        """What the registry does with the record because of it."""
-        does = self.rule.consequence
+        """What becomes of the record because of it."""
+        does = self.consequence
         if does == "reject-message":
             return "message-rejected"
         if does == "drop-linked" or (does == "drop-row" and not self.child):
@@ -120,13 +130,15 @@ class Judging:
         """The verdict of a record by itself."""
         verdict = Verdict(kind.name, record)
         for asked in self.asked.get(kind.name, ()):
-            child = asked.child
+            child, unknown = asked.child, False
             for place, item in enumerate(record.get(child) or () if child else (record,)):
                 answer = asked.judge(graph, record, item)
-                if answer == BROKEN and asked.known and (graph.whole or not asked.beyond):
-                    verdict.broken.append(Broken(asked.rule, asked.fields, child, place))
-                elif answer in (BROKEN, UNKNOWN) or (answer != ELSEWHERE and not asked.known):
-                    verdict.unknown.append(asked.rule)
+                if answer in FAILING and asked.known and (graph.whole or not asked.beyond):
+                    verdict.broken.append(Broken(asked.rule, asked.fields, child, place, answer == BROKEN))
+                elif answer in (*FAILING, UNKNOWN) or (answer != ELSEWHERE and not asked.known):
+                    unknown = True
+            if unknown:
+                verdict.unknown.append(asked.rule)
         verdict.outcome = worst(each.outcome for each in verdict.broken)
         if verdict.broken:
             verdict.sector, verdict.unit = (

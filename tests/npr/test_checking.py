@@ -138,7 +138,9 @@ def test_memory_does_not_grow_with_the_message(tmp_path: Path) -> None:
 
 
 def test_a_store_is_judged_as_the_graph_is(tmp_path: Path) -> None:
+    """An envelope that is stored is of an earlier message: what came after it is not in the future."""
     change = {"opphold.0.innDatoTid": "2024-02-20T00:00:00", "henvisning.0.fristStartBehandling": "-"}
+    change |= {"melding.0.uttakDato": "2024-02-01", "melding.0.tilDatoPeriode": "2024-01-31"}
     held = graph("phv", change)
     store = SqliteStore.open(tmp_path / "records.db", KINDS)
     with store.transaction() as writer:
@@ -210,3 +212,16 @@ def test_a_file_that_is_no_message_is_told(message: Path) -> None:
     result = run(message)
     assert result.exit_code == 2
     assert "message-unknown" in result.stderr
+
+
+def test_an_imported_edition_decides_on_the_day_the_stay_ends(
+    message: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codes, db = tmp_path / "icd.csv", tmp_path / "codes.db"
+    codes.write_text("kode;navn\nF32.0;Mild depressiv episode\n", "utf-8")
+    arguments = ["terminology", "import", str(codes), "--system", "icd-10", "--version", "2024", "--db", str(db)]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    monkeypatch.setenv("FHIR_FACADE_TERMINOLOGY", str(db))
+    assert json.loads(run(message, "--format", "json").stdout)["rules"] == {"NPR-165": 1}
+    message.write_text(MESSAGE.replace("F102", "F320"), "utf-8")
+    assert json.loads(run(message, "--format", "json").stdout)["rules"] == {}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fhir_facade.npr.to_rule import BROKEN, KEPT
+from fhir_facade.npr.to_rule import BROKEN, KEPT, SPARED
 from fhir_facade.npr.verdict import Judging, Verdict
 from fhir_facade.yaml_text import read
 from tests.npr_graphs import HOME, graph, graphs, rules, tells
@@ -54,7 +54,7 @@ def test_a_rule_is_broken_alone(judging: Judging, number: str) -> None:
     row = EXAMPLES[number]
     held = graph(row.get("graph", "poliklinikk"), row["breaks"], row.get("earlier"))
     assert broken(judging.judge(held)) == [number]
-    assert BROKEN in answers(number, held)
+    assert answers(number, held) & {BROKEN, SPARED}
 
 
 @pytest.mark.parametrize("number", EXAMPLES)

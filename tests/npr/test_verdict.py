@@ -57,3 +57,10 @@ def test_only_stays_are_eligible_for_funding() -> None:
     assert of(found, "opphold").isf_eligible is True
     assert of(found, "henvisning").isf_eligible is None
     assert of(verdicts("poliklinikk", {"opphold.0.debitor": "999"}), "opphold").isf_eligible is False
+
+
+def test_the_registry_acts_on_a_part_of_a_rule() -> None:
+    early = verdicts("døgn", {"opphold.0.permisjoner.0.startDatoTid": "2024-02-19T15:00:00"})
+    missing = verdicts("døgn", {"opphold.0.permisjoner.0.startDatoTid": "-"})
+    assert [of(found, "opphold").outcome for found in (early, missing)] == ["accepted", "accepted-with-loss"]
+    assert {each.rule.number for found in (early, missing) for each in of(found, "opphold").broken} == {"NPR-150"}
