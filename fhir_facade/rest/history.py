@@ -187,6 +187,8 @@ def _asked(request: Request) -> Asked:
                 raise Refused(bad_value("_count", "integer", f"not a number from 1 to {COUNT_LIMIT}", "_count=20"))
             asked.count = min(int(value), COUNT_LIMIT)
         elif name == "_page":
+            if not value:
+                raise Refused(Issue("page-token-invalid", "_page"))
             asked.page = value
         elif name in GENERAL:
             if name == "_format":

@@ -155,7 +155,7 @@ def _faults(row: Interaction) -> list[str]:
     unlikely = set() if changing else CHANGE_FAULTS
     unlikely |= set() if row.takes_body else BODY_FAULTS
     unlikely |= set() if row.code == "expand" or changing else {"422"}
-    unlikely |= set() if changing or row.code in ("search-type", "read", "vread", *HISTORIES) else {"410"}
+    unlikely |= set() if changing or "{id}" in row.template or row.code in ("search-type", *HISTORIES) else {"410"}
     return sorted(FAULTS.keys() - unlikely)
 
 
