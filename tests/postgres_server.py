@@ -51,6 +51,13 @@ class Server:
             connection.execute(f"CREATE DATABASE {name}")
         return self.url(name)
 
+    def copied(self, url: str) -> str:
+        """The URL of a new database with all that another one has, to which nobody is connected."""
+        name, source = f"test{next(self._numbers)}", url.split("?", maxsplit=1)[0].rpartition("/")[2]
+        with self.connect() as connection:
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {source}")
+        return self.url(name)
+
 
 @contextmanager
 def running() -> Iterator[Server]:

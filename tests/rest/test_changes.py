@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -28,10 +30,24 @@ PATCH = {"Content-Type": "application/json-patch+json"}
 Send = Callable[..., httpx.Response]
 
 
-@pytest.fixture
-def store(place: Location, mapping_set: MappingSet) -> Iterator[Store]:
+@pytest.fixture(scope="module")
+def loaded(new_place: Callable[[], Location], mapping_set: MappingSet) -> Location:
+    """A place with ten patients, to be copied and not to be written to."""
+    place = new_place()
     opened = open_store(place, mapping_set.kinds, mapping_set.search.columns)
     load_into(opened, mapping_set.kinds, 10, 1, NOW)
+    opened.close()
+    return place
+
+
+@pytest.fixture
+def store(loaded: Location, mapping_set: MappingSet, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Store]:
+    """A copy of what is loaded, to be written to."""
+    if loaded.is_server:
+        copy = Location(request.getfixturevalue("postgres").copied(loaded.text))
+    else:
+        copy = Location(str(shutil.copy(loaded.text, tmp_path / "copy.db")))
+    opened = open_store(copy, mapping_set.kinds, mapping_set.search.columns)
     yield opened
     opened.close()
 
