@@ -152,7 +152,7 @@ def _is_conditional(row: Interaction) -> bool:
 
 def _faults(row: Interaction) -> list[str]:
     changing = row.code in (*CHANGES, "transaction")
-    unlikely = set() if changing else CHANGE_FAULTS
+    unlikely = set() if changing else set(CHANGE_FAULTS)
     unlikely |= set() if row.takes_body else BODY_FAULTS
     unlikely |= set() if row.code == "expand" or changing else {"422"}
     unlikely |= set() if changing or "{id}" in row.template or row.code in ("search-type", *HISTORIES) else {"410"}

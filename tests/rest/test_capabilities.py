@@ -22,6 +22,7 @@ from fhir_facade.rest.terminology_resources import TYPES
 from fhir_facade.rest.terminology_search import RESULT
 
 Ask = Callable[..., httpx.Response]
+CHANGED = {"create", "update", "patch", "delete", "transaction"}
 READING = tuple(row for row in SURFACE if row.reads != "write")
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
@@ -210,6 +211,18 @@ def test_the_example_requests_are_answered(ask: Ask, mapping_set: MappingSet) ->
     for method, path, body in requests:
         answer = ask(method, f"/fhir{path}".replace("{{patient}}", patient), content=body, headers=FORM if body else {})
         assert answer.status_code == 200, (path, body)
+
+
+def test_each_operation_says_which_faults_it_may_tell(mapping_set: MappingSet) -> None:
+    paths = openapi(mapping_set)["paths"]
+    always = {"400", "404", "405", "406", "500", "503"}
+    for path, methods in paths.items():
+        for method, operation in methods.items():
+            told = set(operation["responses"])
+            assert always <= told, (path, method)
+            assert ({"413", "415"} <= told) == ("requestBody" in operation), (path, method)
+            assert "410" in told or "{id}" not in path, (path, method)
+            assert ("412" in told) == (operation["operationId"].split("-")[0] in CHANGED), (path, method)
 
 
 def test_openapi_refers_only_to_what_it_has(document: dict[str, Any]) -> None:
