@@ -255,7 +255,7 @@ def _parameters(mapping_set: MappingSet, row: Interaction, place: Place) -> Iter
     for name, (kind, example, meaning) in _taken(row, place).items():
         if kind in IN_A_BODY:
             continue  # what is not primitive can be told in a Parameters resource only
-        shaping = name in SHAPING or row.code in ("capabilities", "lineage", "search-type", *HISTORIES)
+        shaping = name in SHAPING or row.code in ("capabilities", "lineage", "search-type")
         taken = _of_result(row, place, name, kind, example) if shaping else of_input(name, kind, example)
         if name == TYPE:
             taken = listed(place.searched) | {"examples": [example]}
