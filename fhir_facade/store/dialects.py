@@ -88,6 +88,10 @@ class Among(ColumnElement[bool]):
     def __init__(self, column: ColumnElement[str], keys: BindParameter[Any]) -> None:
         self.column, self.keys = column, keys
 
+    def self_group(self, against: Any = None) -> Among:
+        """Itself: it is a condition already, and one that is compared (`... = 1`) is found by no index."""
+        return self
+
 
 def among(column: ColumnElement[str]) -> ColumnElement[bool]:
     """Whether a column has one of the keys in the parameter "keys" (see `Dialect.list_of`)."""

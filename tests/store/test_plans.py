@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+import sqlite3
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from fhir_facade.contracts import Clause, Explained, Query, Sort
 from fhir_facade.mapping.mapping_set import MappingSet
+from fhir_facade.outcome import Refused
 from fhir_facade.store.records import SqliteStore
 from fhir_facade.store.synthetic import load_into
 
@@ -114,3 +119,58 @@ def test_the_last_page_costs_what_the_first_does(
     deep = replace(query, after=matches[-4].position)
     assert len(store.find(deep, mapping_set.search).matches) == 2
     assert steps(store, mapping_set, deep) < 2 * steps(store, mapping_set, query)
+
+
+WHOLE_TABLE = re.compile(r"SCAN (?!json_each)(\w+)(?!.*VIRTUAL TABLE)")
+
+
+@contextmanager
+def heard(connection: sqlite3.Connection) -> Iterator[set[str]]:
+    """All statements that a connection runs meanwhile, with their values."""
+    said: set[str] = set()
+    connection.set_trace_callback(said.add)
+    yield said
+    connection.set_trace_callback(None)
+
+
+def read_whole(connection: sqlite3.Connection, said: set[str]) -> list[tuple[str, str]]:
+    """The statements that go through a whole table, as the database tells."""
+    asked = [text for text in sorted(said) if text.startswith(("SELECT", "UPDATE", "DELETE"))]
+    asked = [text for text in asked if not text.startswith("SELECT EXISTS")]  # whether there is any: one row is read
+    plans = {text: [row[-1] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}")] for text in asked}
+    assert plans
+    return [(step, text) for text, plan in plans.items() for step in plan if WHOLE_TABLE.match(step)]
+
+
+def test_records_that_are_named_are_read_by_indexes(mapping_set: MappingSet, store: SqliteStore) -> None:
+    with store._connections.snapshot() as connection, heard(connection) as said:
+        for name, kind in mapping_set.kinds.by_name.items():
+            keys = [record["$key"] for record in store._reader.page(connection, name, "", 3)]
+            said.difference_update({text for text in said if " LIMIT " in text})  # that page is not what is tested
+            assert len(store.get_many(name, keys)) == len(keys)
+            for link in kind.links:
+                store.related(name, link, ["1", "2", "3"])
+    assert read_whole(connection, said) == []
+
+
+def test_records_that_are_named_are_written_by_indexes(mapping_set: MappingSet, tmp_path: Path) -> None:
+    store = SqliteStore.open(str(tmp_path / "written.db"), mapping_set.kinds, mapping_set.search.columns)
+    load_into(store, mapping_set.kinds, 20, 5, NOW)
+    outcomes: list[str] = []
+    with store.transaction() as writer, heard(writer._connection) as said:
+        for name, kind in mapping_set.kinds.by_name.items():
+            keys = [record["$key"] for record in store.scan(name)][:3]
+            merged = [record for key in keys if (record := writer.get(kind, key))]
+            for record in merged:  # the last field of its own that has a value goes
+                own = [each for each in kind.fields if record[each] is not None and each not in kind.key]
+                record[[each for each in own if each not in (kind.version, kind.changed)][-1]] = None
+            outcomes += writer.merge(kind, merged, NOW)
+            writer.existing(kind, keys)
+        for name, kind in mapping_set.kinds.by_name.items():
+            for last in [record["$key"] for record in store.scan(name)][-1:]:
+                with suppress(Refused):  # others point at it: that was asked all the same
+                    writer.delete(kind, last, now=NOW)
+    assert set(outcomes) == {"updated"}
+    assert len(outcomes) > 2 * len(mapping_set.kinds.by_name)
+    assert read_whole(writer._connection, said) == []
+    store.close()
