@@ -89,6 +89,7 @@ def _multiply(path: Path, once: Path, times: int) -> None:
         connection.execute("COMMIT")
         for _, sql in indexes:
             connection.execute(sql)
+        connection.execute("PRAGMA journal_mode = WAL")  # as the product makes it
 
 
 def keys_of(path: Path, kind: str) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 Record = dict[str, Any]
 """One EPJ record: field name → text, whole number or list of child records.
@@ -58,6 +58,10 @@ class Clause:
     path: tuple[Hop, ...] = ()
 
 
+class Unfinished(Exception):
+    """What was asked would take longer than it may here."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sort:
     """One sort key: a search parameter, ascending unless said otherwise."""
@@ -84,8 +88,7 @@ class Query:
     backward: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """One matching record: which mapping renders it, its state, and where it stands in the total order.
 
     It has the record, or `made` when that is known for this state. `stamp` is None where no state was asked for.

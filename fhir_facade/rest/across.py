@@ -71,7 +71,7 @@ def _beyond(query: Query, walk: Walk, order: Sequence[str], resource_type: str) 
 def _row(found: Found, number: int, resource_type: str) -> tuple[Place, Found]:
     *values, source, key = found.position
     place = Place(tuple(values), (number, source), key)
-    return place, replace(found, position=(*values, resource_type, source, key))
+    return place, found._replace(position=(*values, resource_type, source, key))
 
 
 def _total(store: SearchableStore, searches: Searches, types: Mapping[str, Sequence[Clause]], query: Query) -> int:

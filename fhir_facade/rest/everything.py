@@ -8,7 +8,7 @@ outside and is referred to, by type and key. What is referred to is followed to 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -189,7 +189,7 @@ class Everything:
                 continue
             after = tuple(start.position[1:]) if number == at else ()
             page = sections[number](after, count - sum(map(len, rows)), start.backward)
-            rows[number] = [replace(each, position=(number, *each.position)) for each in page.matches]
+            rows[number] = [each._replace(position=(number, *each.position)) for each in page.matches]
             more = page.more
             if more:
                 break
@@ -233,7 +233,7 @@ class Everything:
             for found in fetched(self.services, places):
                 resource_type = mappings[found.mapping].resource_type
                 if self.persons.may_see(resource_type, found):
-                    new.append(replace(found, position=(resource_type, found.mapping, found.key)))
+                    new.append(found._replace(position=(resource_type, found.mapping, found.key)))
             out += new
             wanted = dict.fromkeys(place for found in new for place in self._targets(found))
         return out

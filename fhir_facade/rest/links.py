@@ -15,7 +15,7 @@ from fhir_facade.contracts import Clause, Page, Sort
 from fhir_facade.outcome import Issue, Refused
 from fhir_facade.rest.paging import PageToken
 from fhir_facade.rest.parameters import RESULT_PARAMETERS, Asked
-from fhir_facade.rest.query_string import Pairs, join_pairs, pairs_of
+from fhir_facade.rest.query_string import join_pairs, pairs_of
 from fhir_facade.rest.scope import Scope
 from fhir_facade.rest.services import Services
 
@@ -79,12 +79,15 @@ def page_links(
     carried = join_pairs(asked.applied) if hidden else ""
     now = services.now()
 
+    terms = "" if hidden else join_pairs(asked.applied)
+    general = join_pairs(asked.general)
+
     def link(start: Start) -> str:
-        pairs: Pairs = [] if hidden else list(asked.applied)
-        if start != Start() or carried:
+        place = ""
+        if start.position or start.backward or carried:
             token = PageToken(search, start.position, carried, start.backward, services.mapping_set.hash)
-            pairs.append(("_page", services.tokens.seal(token, now)))
-        text = join_pairs(pairs + asked.general)
+            place = f"_page={services.tokens.seal(token, now)}"  # in letters that may stand in a URL
+        text = "&".join(filter(None, (terms, place, general)))
         return f"{base}?{text}" if text else base
 
     links = {"self": link(start)}

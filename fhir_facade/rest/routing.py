@@ -20,7 +20,7 @@ Shapes = Mapping[tuple[int, str], Methods]
 
 ANY_TYPE = ""
 ROOT = "/"
-_LONG_NUMBER = re.compile(r"\d{5}").search  # nothing shorter can be part of an identity number
+_LONG_NUMBER = re.compile(r"\d{6}[ -]?\d{5}").search  # what is looked at more closely
 
 
 class Router:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -36,6 +37,10 @@ if TYPE_CHECKING:
 
 class SearchableStore(Protocol):
     """What HTTP asks of a store."""
+
+    def briefly(self) -> AbstractContextManager[None]:
+        """A time in which this thread may ask for what takes little; Unfinished when it would take more."""
+        ...
 
     def get(self, kind: str, key: str) -> Record | None:
         """Return the whole record with its child lists, or None."""

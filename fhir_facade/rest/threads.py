@@ -2,9 +2,9 @@
 
 Changes wait in one row for a thread of their own, since only one at a time may change the store; the row is bounded.
 
-The event loop answers one record of an embedded store itself: that takes less time than to hand it over. A search may
-have to look through a table, and another server's database is waited for, so they go to threads: meanwhile the loop
-answers others.
+The event loop answers one record of an embedded store itself: that takes less time than to hand it over. So does a
+page of a search, but a search may have to look through a table: when it has taken more than a few milliseconds of the
+database, it begins again in a thread. Another server's database is waited for in threads always.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+from fhir_facade.contracts import Unfinished
 from fhir_facade.outcome import Issue, Refused
 from fhir_facade.rest.answer import Answer
+from fhir_facade.rest.negotiation import JSON
 from fhir_facade.rest.services import Interaction, Request, Services
 
 MOST_WAITING = 256
@@ -30,15 +32,21 @@ class Threads:
     def __init__(self, count: int, *, remote: bool, waiting: int = MOST_WAITING) -> None:
         self._pool = ThreadPoolExecutor(count, thread_name_prefix="store")
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="write")
-        self._reads = ("record", "page") if remote else ("page",)
+        self._remote = remote
         self._most, self._waiting = waiting, 0
 
     async def run(self, row: Interaction, handler: Handler, services: Services, request: Request) -> Answer:
         """What a row answers, as `handler` makes it; Refused when too many changes are waiting."""
         if row.reads == "write":
             return await self._write(row, handler, services, request)
-        if row.reads not in self._reads:
+        if row.reads != "page" and not (row.reads == "record" and self._remote):
             return handler(row, services, request)
+        if request.format == JSON and not self._remote:
+            try:
+                with services.store.briefly():
+                    return handler(row, services, request)
+            except Unfinished:
+                pass
         return await asyncio.get_running_loop().run_in_executor(self._pool, handler, row, services, request)
 
     async def _write(self, row: Interaction, handler: Handler, services: Services, request: Request) -> Answer:

@@ -12,12 +12,14 @@ from weakref import WeakSet
 
 from sqlalchemy import insert, select
 
+from fhir_facade.contracts import Unfinished
 from fhir_facade.outcome import Issue, Refused
 from fhir_facade.store.dialects import parameter
 from fhir_facade.store.tables import FINGERPRINT, TRANSACTIONS, Schema, text_of
 
 MEMORY = ":memory:"
 BUSY_SECONDS = 10.0
+BRIEF = 100  # thousand steps
 
 
 class _Connection(sqlite3.Connection):
@@ -56,6 +58,26 @@ class SqliteConnections:
                 yield connection
             finally:
                 connection.execute("COMMIT")
+
+    @contextmanager
+    def briefly(self) -> Iterator[None]:
+        """Let this thread's reads take BRIEF thousand steps of the database's machine, some milliseconds, together.
+
+        Unfinished when they would take more, or when other threads share the connection.
+        """
+        if self._shared is not None:
+            raise Unfinished
+        connection = self._mine.reader or self._reader()
+        left = iter(range(BRIEF))
+        connection.set_progress_handler(lambda: next(left, None) is None, 1000)
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
+                raise Unfinished from None
+            raise
+        finally:
+            connection.set_progress_handler(None, 0)
 
     def one_read(self) -> AbstractContextManager[sqlite3.Connection]:
         """A connection for one statement that reads; it sees one moment by itself."""

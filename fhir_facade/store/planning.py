@@ -5,7 +5,7 @@ A search that was asked before is at hand with its values; only the place where 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from sqlalchemy import BindParameter, ColumnElement, Select, Table, func, select
@@ -68,6 +68,24 @@ class Planner:
         self.tables: Mapping[str, Table] = schema.tables
         self._shapes: dict[Any, tuple[str, list[tuple[int, int | None]]]] = {}
         self._restrictions: tuple[SearchPlan | None, dict[tuple[Any, ...], ColumnElement[bool]]] = None, {}
+        self._first_pages: tuple[SearchPlan | None, dict[tuple[Any, ...], list[Statement]]] = None, {}
+
+    def statements(self, query: Query, search: SearchPlan, number: int, source: SourceRef) -> Iterable[Statement]:
+        """What finds a source's matches on the page, as `page` says; of a first page asked before, the same again."""
+        made = map(self.statement, self.page(query, search, number, source))
+        if query.after or not _lasts(query, search):
+            return made
+        lasting, kept = self._first_pages
+        if lasting is not search:
+            kept = {}
+            self._first_pages = search, kept
+        known = kept.get((query, number))
+        if known is None:
+            known = list(made)
+            if len(kept) >= RESTRICTIONS:
+                kept.clear()
+            kept[(query, number)] = known
+        return known
 
     def page(self, query: Query, search: SearchPlan, number: int, source: SourceRef) -> Iterator[Select[Any]]:
         """A source's matches on the page, and one more: sort values, key and state; the nearest rows first."""
@@ -92,9 +110,9 @@ class Planner:
     def restriction(self, query: Query, search: SearchPlan, number: int, source: SourceRef) -> ColumnElement[bool]:
         """What `search.where` says; of a search that was made before, the same expression again.
 
-        A modifier may ask what changes, such as the codes of a value set: then it is made each time.
+        A modifier may ask what changes, such as the codes of a value set: then it is made each time (see `_lasts`).
         """
-        if not search.lasts or any(clause.modifier for clause in query.clauses):
+        if not _lasts(query, search):
             return search.where(source, query.clauses, self.tables)
         lasting, kept = self._restrictions
         if lasting is not search:  # other mappings; a thread that has begun goes on with what it began with
@@ -131,6 +149,11 @@ class Planner:
         """The statement that asks the state of the record with a key."""
         shape = self.schema.shapes[kind]
         return self.schema.text_of(select(*state_of(shape)).where(shape.table.c[KEY] == parameter("key")), "key")
+
+
+def _lasts(query: Query, search: SearchPlan) -> bool:
+    """Whether a restriction is the same whenever it is made."""
+    return search.lasts and not any(clause.modifier for clause in query.clauses)
 
 
 def state_of(shape: KindTable) -> tuple[ColumnElement[Any], ...]:

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement, Select, Table, exists, func, select
 
-from fhir_facade.contracts import Explained, Found, Known, Page, Query, Record, Stamp
+from fhir_facade.contracts import Explained, Found, Known, Page, Query, Record, Stamp, Unfinished
 from fhir_facade.mapping.columns import KEY, FieldIndex, SearchColumn
 from fhir_facade.mapping.kinds import Kinds
 from fhir_facade.outcome import Issue, Refused
@@ -87,6 +87,10 @@ class Store:
         self.read_only = not self._connections.may_write()
         return not self.read_only
 
+    def briefly(self) -> AbstractContextManager[None]:
+        """A time in which this thread may ask for what takes little; Unfinished when it would take more."""
+        raise Unfinished
+
     def get(self, kind: str, key: str) -> Record | None:
         """Return the whole record with its lists, or None."""
         with self._connections.snapshot() as connection:
@@ -145,12 +149,13 @@ class Store:
         with self._connections.snapshot() as connection:
             for number, source in enumerate(sources):
                 enough = len(rows) + query.count + 1
-                for narrow in planner.page(query, search, number, source):
-                    for row in connection.execute(*planner.statement(narrow)):
+                for statement in planner.statements(query, search, number, source):
+                    for row in connection.execute(*statement):
                         rows.append(Place(row[:width], number, row[width], row[width + 1 :]))
                     if len(rows) >= enough:  # what lies farther off is not on the page
                         break
-            put_in_order(rows, walk_of(query))
+            if len(sources) > 1:  # one gives them in order
+                put_in_order(rows, walk_of(query))
             page = rows[: query.count][:: -1 if query.backward else 1]
             matches = self._matches(connection, sources, page, known)
             total = self._total(connection, query, search) if query.total else None
@@ -162,8 +167,7 @@ class Store:
         with self._connections.snapshot() as connection:
             for number, source in enumerate(search.sources(query.resource_type)):
                 used, found = parameters_used(query, search, source, self.tables), 0
-                for narrow in self._planner.page(query, search, number, source):
-                    text, values = self._planner.statement(narrow)
+                for text, values in self._planner.statements(query, search, number, source):
                     began = perf_counter()
                     rows = len(connection.execute(text, values).fetchall())
                     took = 1000 * (perf_counter() - began)
@@ -343,6 +347,11 @@ class SqliteStore(Store):
         except sqlite3.DatabaseError as error:
             raise Refused(Issue("file-unreadable", name, {"reason": str(error)})) from None
         return store
+
+    def briefly(self) -> AbstractContextManager[None]:
+        """As every store; here it is steps of the database's machine that are counted."""
+        connections: SqliteConnections = self._connections
+        return connections.briefly()
 
 
 def _pointing_nowhere(reference: Reference, target: Table) -> Select[Any]:

@@ -14,8 +14,10 @@ import pytest
 from fhir_facade.contracts import Page
 from fhir_facade.rest.surface import SURFACE, FhirLane
 from fhir_facade.rest.threads import Threads
+from fhir_facade.store import connections
 
 LONG = 60  # seconds until a test gives up
+ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
 
 
 def together(lane: FhirLane, work: Callable[[httpx.AsyncClient], Coroutine[Any, Any, None]]) -> None:
@@ -31,13 +33,16 @@ def held(lane_over: Callable[[Path], FhirLane], database: Path, monkeypatch: pyt
     """A lane whose store holds each search, or each read, until it is let go."""
     plain = lane_over(database)
     store: Any = plain.services.store
-    begun, go = threading.Event(), threading.Event()
+    begun, go, loop = threading.Event(), threading.Event(), threading.current_thread()
 
     def hold(name: str, *, remote: bool) -> FhirLane:
         real = getattr(store, name)
 
         def slowly(*given: Any) -> Any:
             begun.set()
+            if threading.current_thread() is loop and name == "find":
+                with store._connections.snapshot() as connection:
+                    connection.execute(ENDLESS).fetchall()
             assert go.wait(LONG)
             return real(*given)
 
@@ -67,6 +72,39 @@ def test_a_slow_search_lets_others_be_answered(held: Any, ids: list[str]) -> Non
 
     together(lane, work)
     lane.close()
+
+
+@pytest.mark.parametrize(
+    ("remote", "brief", "threads"),
+    [
+        (False, 10**6, ["MainThread"]),  # quick: not handed over
+        (False, 0, ["MainThread", "store_0"]),  # takes more than it may: begun again
+        (True, 10**6, ["store_0"]),
+    ],
+)
+def test_a_search_is_handed_over_when_it_takes_its_time(
+    lane_over: Callable[[Path], FhirLane], database: Path, monkeypatch: pytest.MonkeyPatch,
+    remote: bool, brief: int, threads: list[str],
+) -> None:  # fmt: skip
+    plain = lane_over(database)
+    store: Any = plain.services.store
+    real, asked = store.find, []
+
+    def heard(*given: Any) -> Any:
+        asked.append(threading.current_thread().name)
+        return real(*given)
+
+    monkeypatch.setattr(store, "find", heard)
+    monkeypatch.setattr(connections, "BRIEF", brief)
+    lane = FhirLane(plain.services, threads=Threads(2, remote=remote))
+
+    async def work(client: httpx.AsyncClient) -> None:
+        found = (await client.get("/fhir/Encounter?_sort=-date&_total=accurate")).json()
+        assert len(found["entry"]) == found["total"] > 10
+
+    together(lane, work)
+    lane.close()
+    assert asked == threads
 
 
 def test_a_read_from_another_server_lets_others_be_answered(held: Any, ids: list[str]) -> None:
