@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from html import unescape
 from typing import Any, NamedTuple
 
@@ -61,29 +62,39 @@ def _walk(value: Mapping[str, Any], path: str, steps: tuple[str | int, ...], fou
     if len(steps) > DEEPEST:
         return
     for name, held in value.items():
-        if isinstance(held, dict):
-            below = f"{path}.{name}"
-            _walk(held, _path_below(held, below), (*steps, name), found)
-        elif isinstance(held, str):
-            if held:
-                _take(held, path, name, (*steps, name), found)
+        if isinstance(held, str):
+            kind = _element(path, name)[0]
+            if kind and held:
+                _take(held, kind, (*steps, name), found)
+        elif isinstance(held, dict):
+            _walk(held, type_of(held) or _element(path, name)[1], (*steps, name), found)
         elif isinstance(held, list):
-            below = f"{path}.{name}"
+            kind, below = _element(path, name)
             for number, each in enumerate(held):
                 if isinstance(each, dict):
-                    _walk(each, _path_below(each, below), (*steps, name, number), found)
-                elif isinstance(each, str) and each:
-                    _take(each, path, name, (*steps, name, number), found)
+                    _walk(each, type_of(each) or below, (*steps, name, number), found)
+                elif kind and isinstance(each, str) and each:
+                    _take(each, kind, (*steps, name, number), found)
 
 
-def _take(text: str, path: str, name: str, place: tuple[str | int, ...], found: list[Link]) -> None:
-    if name == "reference" and path == "Reference":
-        found.append(Link("Reference", place, text))
-        return
-    kind = definitions().type_of(f"{path}.{name}")
-    if kind in NAMING:
+@lru_cache(8192)  # clients make up names
+def _element(path: str, name: str) -> tuple[str, str]:
+    """What an element holds that may name a resource, "" for nothing, and where R4 knows the elements in it.
+
+    Those are known by the data type, or by the path of a backbone element.
+    """
+    place = f"{path}.{name}"
+    known = definitions().type_of(place)
+    below = place if known in (None, "BackboneElement", "Element") else known
+    if place == "Reference.reference":
+        return "Reference", below
+    return known if known in NAMING or known == "xhtml" else "", below
+
+
+def _take(text: str, kind: str, place: tuple[str | int, ...], found: list[Link]) -> None:
+    if kind != "xhtml":
         found.append(Link(kind, place, text))
-    elif kind == "xhtml":
+    else:
         for tag in _TAGS.finditer(text):
             if tag[0][1] != "!":
                 attributes = _ATTRIBUTES.finditer(tag[0])
@@ -92,12 +103,6 @@ def _take(text: str, path: str, name: str, place: tuple[str | int, ...], found: 
 
 def _said(found: re.Match[str]) -> str:
     return unescape(found["double"] if found["double"] is not None else found["single"])
-
-
-def _path_below(value: Mapping[str, Any], path: str) -> str:
-    """Where R4 knows the elements of an object: its resource type, its data type, or the path of a backbone element."""
-    known = type_of(value) or definitions().type_of(path)
-    return path if known in (None, "BackboneElement", "Element") else known
 
 
 def with_links(narrative: str, becomes: Mapping[str, str]) -> str:
