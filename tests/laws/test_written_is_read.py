@@ -1,4 +1,4 @@
-"""What is written is what is read: created, updated or refused, over HTTP, on both stores, with no silent difference.
+"""What is written is what is read: created, updated, patched or refused, over HTTP, on both stores, with no silent difference.
 
 WRITES says how many resources are sent to each store, SEED repeats a run.
 """
@@ -76,10 +76,7 @@ class Writer:
         if self.draw.random() < 0.8:
             sent = edited(sent, self.draw, bare(self.draw.choice(kin)))
         prefer = self.draw.choice(["return=representation", "return=minimal", "return=OperationOutcome"])
-        if self.draw.random() < 0.3:
-            self.create(self.renamed(sent, one["id"]), prefer)
-        else:
-            self.update(sent, one["id"], prefer)
+        self.draw.choices([self.create, self.update, self.patch], [3, 5, 3])[0](sent, one["id"], prefer)
 
     def renamed(self, resource: dict[str, Any], its_id: str) -> dict[str, Any]:
         """The resource as one of another record: its own number is another wherever it stands."""
@@ -89,8 +86,8 @@ class Writer:
         renamed: dict[str, Any] = json.loads(text.replace(f'"{own}"', f'"N{self.fresh}"'))
         return renamed
 
-    def create(self, sent: dict[str, Any], prefer: str) -> None:
-        kind = sent["resourceType"]
+    def create(self, sent: dict[str, Any], its_id: str, prefer: str) -> None:
+        sent, kind = self.renamed(sent, its_id), sent["resourceType"]
         status, headers, body = self.judged("POST", kind, sent, prefer)
         if status == 201:
             name = headers["location"].removeprefix(f"{BASE}/{kind}/").split("/")[0]
@@ -102,10 +99,26 @@ class Writer:
         if status in (200, 201):
             self.same(sent, name, headers, body, prefer)
 
-    def judged(self, method: str, path: str, sent: dict[str, Any], prefer: str) -> Answer:
+    def patch(self, sent: dict[str, Any], name: str, prefer: str) -> None:
+        """Make what is stored into what is sent, whatever that takes."""
+        path = f"{sent['resourceType']}/{name}"
+        status, _, got = sent_by(self.lane, f"/fhir/{path}")
+        if status != 200:
+            return
+        now = bare(orjson.loads(got))
+        if self.draw.random() < 0.5:
+            patch, media = json_patch(now, sent), "application/json-patch+json"
+        else:
+            patch, media = merge_patch(now, sent), "application/merge-patch+json"
+        status, headers, body = self.judged("PATCH", path, patch, prefer, **{"Content-Type": media})
+        assert status != 201
+        if status == 200:
+            self.same(sent, name, headers, body, prefer)
+
+    def judged(self, method: str, path: str, sent: Any, prefer: str, **headers: str) -> Answer:
         """The answer; a refusal has reasons and has changed nothing."""
         before = self.store.digest(history=True) if self.draw.random() < 0.1 else None
-        answer = self.send(method, path, sent, Prefer=prefer)
+        answer = self.send(method, path, sent, Prefer=prefer, **headers)
         status, _, body = answer
         self.met[f"{method} {status}"] += 1
         assert status in (200, 201, 400, 409, 422), (status, body)
@@ -136,6 +149,20 @@ class Writer:
             self.met["as sent"] += 1
 
 
+def json_patch(old: dict[str, Any], new: dict[str, Any]) -> list[dict[str, Any]]:
+    """The changes of whole elements from the one to the other (RFC 6902)."""
+    put = [{"op": "add", "path": f"/{name}", "value": new[name]} for name in new if old.get(name) != new[name]]
+    return [{"op": "remove", "path": f"/{name}"} for name in old if name not in new] + put
+
+
+def merge_patch(old: Any, new: Any) -> Any:
+    """What makes the one into the other (RFC 7396)."""
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return new
+    put = {name: merge_patch(old.get(name), new[name]) for name in new if old.get(name) != new[name]}
+    return put | {name: None for name in old if name not in new}
+
+
 def codes_of(body: bytes) -> set[str]:
     """The issue codes of an OperationOutcome; none of another resource."""
     outcome = orjson.loads(body or b"{}")
@@ -152,4 +179,5 @@ def test_what_is_written_is_what_is_read(lane: FhirLane, store: Store) -> None:
     print(dict(writer.met))
     assert writer.met["as sent"] > WRITES // 4
     if WRITES >= 200:
-        assert {"POST 201", "PUT 200", "PUT 422", "POST 422", "with additions"} <= writer.met.keys()
+        met = {"POST 201", "PUT 200", "PATCH 200", "PUT 422", "POST 422", "PATCH 422", "with additions"}
+        assert met <= writer.met.keys()
