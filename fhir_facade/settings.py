@@ -36,7 +36,10 @@ class Settings(BaseSettings):
         description="The most connections, and threads that use them, that one process reads with.",
     )
     database_timeout: float = Field(
-        default=30, ge=0, allow_inf_nan=False, description="Seconds until PostgreSQL gives a statement up; 0 is never."
+        default=30,
+        ge=0,
+        allow_inf_nan=False,
+        description="Seconds until the database gives a question up, and the answer is 503; 0 is never.",
     )
     mappings: Path = Field(
         default_factory=lambda: data_root("mappings"),

@@ -7,6 +7,8 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from math import inf
+from time import monotonic
 from typing import Any
 from weakref import WeakSet
 
@@ -19,7 +21,8 @@ from fhir_facade.store.tables import FINGERPRINT, TRANSACTIONS, Schema, text_of
 
 MEMORY = ":memory:"
 BUSY_SECONDS = 10.0
-BRIEF = 100  # thousand steps
+BRIEF = 100  # times STEPS
+STEPS = 1000  # of the database's machine
 
 
 class _Connection(sqlite3.Connection):
@@ -29,16 +32,37 @@ class _Connection(sqlite3.Connection):
         self.close()
 
 
+class _Patience:
+    """Asked by the database after each STEPS steps of its machine: whether it is to give the statement up."""
+
+    __slots__ = ("steps", "until")
+
+    def __init__(self) -> None:
+        self.steps: int | None = None  # how many times more, None for as long as the time lasts
+        self.until = inf
+
+    def __call__(self) -> bool:
+        if self.steps is None:
+            return monotonic() > self.until
+        self.steps -= 1
+        return self.steps < 0
+
+
 class _PerThread(threading.local):
+    patience: _Patience
     reader: _Connection | None = None
     writer: _Connection | None = None
 
 
 class SqliteConnections:
-    """Gives connections by what they are for; threads take turns with a database in memory."""
+    """Gives connections by what they are for; threads take turns with a database in memory.
 
-    def __init__(self, path: str) -> None:
+    What is read of one moment may take `timeout` seconds; 0 is no limit.
+    """
+
+    def __init__(self, path: str, timeout: float = 0) -> None:
         self.path = path
+        self._timeout = timeout or inf
         self._mine = _PerThread()
         self._all: WeakSet[_Connection] = WeakSet()
         self._lock = threading.RLock()
@@ -53,31 +77,39 @@ class SqliteConnections:
             if connection.in_transaction:  # in memory, inside a transaction of this thread
                 yield connection
                 return
+            patience = None if self._shared else self._mine.patience
             connection.execute("BEGIN")
+            if patience is not None:
+                patience.until = monotonic() + self._timeout
             try:
                 yield connection
+            except sqlite3.OperationalError as error:
+                if patience is None or error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+                    raise
+                if patience.steps is not None:
+                    raise Unfinished from None
+                raise Refused(Issue("store-too-slow")) from None
             finally:
+                if patience is not None:
+                    patience.until = inf
                 connection.execute("COMMIT")
 
     @contextmanager
     def briefly(self) -> Iterator[None]:
-        """Let this thread's reads take BRIEF thousand steps of the database's machine, some milliseconds, together.
+        """Let this thread's reads take BRIEF times STEPS together, which is some milliseconds.
 
         Unfinished when they would take more, or when other threads share the connection.
         """
         if self._shared is not None:
             raise Unfinished
-        connection = self._mine.reader or self._reader()
-        left = iter(range(BRIEF))
-        connection.set_progress_handler(lambda: next(left, None) is None, 1000)
+        if self._mine.reader is None:
+            self._reader()
+        patience = self._mine.patience
+        patience.steps = BRIEF
         try:
             yield
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
-                raise Unfinished from None
-            raise
         finally:
-            connection.set_progress_handler(None, 0)
+            patience.steps = None
 
     def one_read(self) -> AbstractContextManager[sqlite3.Connection]:
         """A connection for one statement that reads; it sees one moment by itself."""
@@ -147,6 +179,8 @@ class SqliteConnections:
         self._mine.reader = connection = self._connect()
         connection.execute("PRAGMA query_only=ON")
         connection.execute("PRAGMA cache_size=-8192")  # 8 MiB: each thread has its own, and the system keeps pages too
+        self._mine.patience = _Patience()
+        connection.set_progress_handler(self._mine.patience, STEPS)
         return connection
 
     def _writer(self) -> _Connection:

@@ -23,12 +23,12 @@ def open_store(
 ) -> Store:
     """Open the store, made if there is none; Refused when what is there is no store of these kinds.
 
-    A read-only store must be there already. `replica`, `pool` and `timeout` are of `PostgresStore.open`; a SQLite
-    file has no use for them.
+    A read-only store must be there already. `replica` and `pool` are of `PostgresStore.open`; a SQLite file has no use
+    for them. What takes longer than `timeout` seconds is given up; 0 is no limit.
     """
     place = location(where)
     if not place.is_server:
-        return SqliteStore.open(place.text, kinds, search_columns, read_only=read_only)
+        return SqliteStore.open(place.text, kinds, search_columns, read_only=read_only, timeout=timeout)
     from fhir_facade.store.postgres import PostgresStore  # the driver takes a while to load
 
     return PostgresStore.open(

@@ -332,16 +332,18 @@ class SqliteStore(Store):
         search_columns: Sequence[SearchColumn | FieldIndex] = (),
         *,
         read_only: bool = False,
+        timeout: float = 0,
     ) -> SqliteStore:
         """Open the store, made if there is none; Refused when the file is no store of these kinds.
 
-        A read-only store must be there already, unless it is in memory.
+        A read-only store must be there already, unless it is in memory. Reading of one moment is given up after
+        `timeout` seconds; 0 is no limit.
         """
         name = str(path)
         if read_only and name != MEMORY and not Path(name).is_file():
             raise Refused(Issue("file-unreadable", name, {"reason": "there is no such file"}))
         try:
-            connections = SqliteConnections(name)
+            connections = SqliteConnections(name, timeout)
             store = cls(connections, build_schema(kinds, search_columns), read_only=read_only)
             connections.ensure(store.schema)
         except sqlite3.DatabaseError as error:
