@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -18,10 +19,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from fhir_facade import __version__
 from fhir_facade.api_pages import PATH as PAGES
 from fhir_facade.api_pages import page_files, page_headers
+from fhir_facade.json_text import JsonLimits
 from fhir_facade.mapping.mapping_set import MappingSet, load_mapping_set
 from fhir_facade.outcome import Issue, Refused, operation_outcome
 from fhir_facade.reloading import Reloader
 from fhir_facade.rest.access_log import AccessLog
+from fhir_facade.rest.admission import Admission
 from fhir_facade.rest.conditional import has_tag
 from fhir_facade.rest.forwarded import Proxies
 from fhir_facade.rest.mapping_pages import HEADERS as PAGE_HEADERS
@@ -101,11 +104,13 @@ def build_app(settings: Settings) -> Server:
         explain=settings.explain,
         rendered=Rendered(settings.rendered_bytes),
         writing=_writing(store, settings),
+        json_limits=JsonLimits(settings.json_width, settings.json_values),
     )
     log = AccessLog(settings.log_level)
     proxies = Proxies.of(settings.trusted_proxies) if settings.trusted_proxies else None
     threads = Threads(settings.database_pool, remote=store.remote, waiting=settings.write_queue)
-    lane = FhirLane(services, log, proxies, threads)
+    admission = Admission(settings.requests_at_once, settings.requests_of_client, settings.requests_per_second)
+    lane = FhirLane(services, log, proxies, threads, admission, settings.body_seconds)
     reloader = Reloader(lane, store.schema, settings.mappings, log, settings.site_mappings, settings.profiles)
 
     def close() -> None:
@@ -162,6 +167,8 @@ def _rest(lane: FhirLane, close: Callable[[], None], reloader: Reloader, setting
             described[key] = document
         return Response(document, media_type="application/json")
 
+    _health(app, lane)
+
     @app.api_route("/mappings/status", methods=READ)
     async def mappings_status() -> Response:
         return Response(orjson.dumps(reloader.status()), media_type="application/json", headers=NOT_KEPT)
@@ -185,6 +192,19 @@ def _rest(lane: FhirLane, close: Callable[[], None], reloader: Reloader, setting
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(StarletteHTTPException, _refusal)
     return app
+
+
+def _health(app: FastAPI, lane: FhirLane) -> None:
+    """Whether the server lives, and whether its database answers."""
+
+    @app.api_route("/livez", methods=READ)
+    async def livez() -> Response:
+        return Response(b'{"status":"ok"}', media_type="application/json", headers=NOT_KEPT)
+
+    @app.api_route("/readyz", methods=READ)
+    async def readyz() -> Response:
+        await asyncio.to_thread(lane.services.store.check)
+        return await livez()
 
 
 def _page_file(request: Request, name: str, base_url: str) -> Response:

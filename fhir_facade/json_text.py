@@ -7,6 +7,7 @@ text read again. https://hl7.org/fhir/R4/json.html, https://www.rfc-editor.org/r
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -24,6 +25,9 @@ MOST_REPEATED = 100
 SHORT = 4096
 MOST_INDENTED = 256 * 1024
 _TOO_INDENTED = b"\n" + b"  " * (DEEPEST + 1)
+
+_MARKS = (b",", b"[", b"{")  # one for each value but the first of each object or list
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL).sub
 
 _BOMS = ((b"\xef\xbb\xbf", "UTF-8"), (b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16"))
 
@@ -62,6 +66,16 @@ class Placed(NamedTuple):
     column: int = 0
 
 
+class JsonLimits(NamedTuple):
+    """How large the parts of a text may be: members of an object or items of a list, and values in all."""
+
+    width: int = 10_000
+    values: int = 1_000_000
+
+
+LIMITS = JsonLimits()
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What a text holds: the resource, None when it cannot be had, and what is wrong with the text itself.
@@ -73,10 +87,14 @@ class Reading:
     issues: tuple[Placed, ...] = ()
 
 
-def read_text(content: bytes, most: int = MOST_BYTES, *, kinds: tuple[type, ...] = (dict,)) -> Reading:
+def read_text(
+    content: bytes, most: int = MOST_BYTES, *, kinds: tuple[type, ...] = (dict,), limits: JsonLimits = LIMITS
+) -> Reading:
     """Read one JSON object of at most so many bytes, or a value of another of the `kinds`."""
     if len(content) > most:
         return _unread(Issue("json-too-large", "", {"limit": most}))
+    if _has_more_values(content, limits.values):
+        return _unread(Issue("json-too-many-values", "", {"limit": limits.values}))
     try:
         value = orjson.loads(content)
     except orjson.JSONDecodeError as error:
@@ -85,6 +103,8 @@ def read_text(content: bytes, most: int = MOST_BYTES, *, kinds: tuple[type, ...]
         return _unread(_json_issue(NO_OBJECT), *Places(content).locate(""))
     if is_too_deep(content, value):
         return _unread(Issue("json-too-deep", "", {"limit": DEEPEST}))
+    if content.count(b",") >= limits.width and _is_wider(value, limits.width):
+        return _unread(Issue("json-too-wide", "", {"limit": limits.width}))
     if keys_are_single(content, value):
         return Reading(value)
     places = Places(content)
@@ -160,6 +180,29 @@ def is_too_deep(content: bytes, value: Any) -> bool:
         if not level:
             return False
     return True
+
+
+def _has_more_values(content: bytes, most: int) -> bool:
+    """Whether a text holds more values than are read; told before they are made."""
+    if len(content) <= most:
+        return False
+    marks = sum(map(content.count, _MARKS))
+    return marks >= most and sum(map(_STRINGS(b"", content).count, _MARKS)) >= most  # without those in strings
+
+
+def _is_wider(value: Any, most: int) -> bool:
+    """Whether an object or a list of a value, of bounded depth, has more than so many members."""
+    level: list[Any] = [value]
+    while level:
+        if any(len(each) > most for each in level):
+            return True
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if type(outer) is dict else outer)
+            if type(inner) is dict or type(inner) is list
+        ]
+    return False
 
 
 def _unread(issue: Issue, line: int = 1, column: int = 1) -> Reading:

@@ -41,7 +41,7 @@ def serve_until_stopped(settings: Settings, words: Words | None = None) -> None:
         if settings.port == 0:
             settings = settings.model_copy(update={"port": listener.getsockname()[1]})
         if settings.workers == 1:
-            server = _Uvicorn(_config(build_app(settings)))
+            server = _Uvicorn(_config(build_app(settings), settings))
             _tell(words(server.config.app, settings) if words else _address(settings))  # type: ignore[arg-type]
             server.run(sockets=[listener])
             return
@@ -50,7 +50,7 @@ def serve_until_stopped(settings: Settings, words: Words | None = None) -> None:
         build_app(settings).close()  # what is wrong is told here, once
 
         def work(place: Place) -> None:
-            _Uvicorn(_config(build_app(settings)), place).run(sockets=[listener])
+            _Uvicorn(_config(build_app(settings), settings), place).run(sockets=[listener])
 
         log = AccessLog(settings.log_level)
         run_workers(settings.workers, work, lambda: _tell(_address(settings)), log.worker)
@@ -76,7 +76,7 @@ class _Uvicorn(uvicorn.Server):
         self.should_exit = True
 
 
-def _config(server: Server) -> uvicorn.Config:
+def _config(server: Server, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         server,
         log_level="warning",
@@ -85,7 +85,8 @@ def _config(server: Server) -> uvicorn.Config:
         lifespan="on",
         ws="none",
         proxy_headers=False,  # else it would put another address in the place of the peer's
-        http=_protocol(),
+        http=_protocol(settings),
+        timeout_keep_alive=settings.keep_alive_seconds,
     )
 
 
@@ -97,13 +98,14 @@ def _tell(text: str) -> None:
     print(text, flush=True)  # noqa: T201
 
 
-def _protocol() -> type[asyncio.Protocol] | Literal["auto"]:
+def _protocol(settings: Settings) -> type[asyncio.Protocol] | Literal["auto"]:
     """How connections are read: by httptools where it is there, whose faults we tell in our own way."""
     if find_spec("httptools") is None:
         return "auto"
     from fhir_facade.wire_faults import FaultsAsOutcomes
 
-    return FaultsAsOutcomes
+    limits = {"header_bytes": settings.header_bytes, "header_seconds": settings.header_seconds}
+    return type("Connection", (FaultsAsOutcomes,), limits)
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -86,10 +86,41 @@ class Settings(BaseSettings):
     bundle_bytes: int = Field(
         default=16 * 1024 * 1024, ge=1024, description="Bytes of the largest batch or transaction that is taken."
     )
+    json_width: int = Field(
+        default=10_000, ge=100, description="Members of an object, or items of a list, in what is sent; else 413."
+    )
+    json_values: int = Field(default=1_000_000, ge=1000, description="Values in the JSON that is sent; else 413.")
     transaction_entries: int = Field(default=500, ge=1, description="Entries of the largest transaction that is taken.")
     batch_entries: int = Field(default=1000, ge=1, description="Entries of the largest batch that is taken.")
     write_queue: int = Field(
         default=256, ge=1, le=100_000, description="Changes that may wait for their turn in one process; else 503."
+    )
+    requests_at_once: int = Field(
+        default=200, ge=0, description="Requests that a process answers at a time; else 503. 0 is no limit."
+    )
+    requests_of_client: int = Field(
+        default=0,
+        ge=0,
+        description="Requests of one address that a process answers at a time; else 429. 0 is no limit.",
+    )
+    requests_per_second: float = Field(
+        default=0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Requests a second of one address that a process takes, two seconds' worth at once; else 429. "
+        "0 is no limit.",
+    )
+    header_bytes: int = Field(
+        default=65_536, ge=4096, description="Bytes of the most headers that a request may have; else 431."
+    )
+    header_seconds: float = Field(
+        default=10, gt=0, allow_inf_nan=False, description="Seconds within which a request's headers come; else 408."
+    )
+    body_seconds: float = Field(
+        default=60, gt=0, allow_inf_nan=False, description="Seconds within which a request's body comes; else 408."
+    )
+    keep_alive_seconds: int = Field(
+        default=5, ge=1, description="Seconds that a connection without a request is kept open."
     )
     base_url: str = Field(
         default="",

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from fhir_facade.wire_faults import URL_LIMIT
+from fhir_facade.wire_limits import URL_LIMIT
 
 WAIT = 60
 

@@ -27,6 +27,17 @@ ROWS: Rows = {
         "The JSON is nested deeper than {limit} levels.", "JSON-en er nøstet dypere enn {limit} nivåer.",
         "Send a flatter resource.", "Send en flatere ressurs.",
     ),
+    "json-too-wide": (
+        "fatal", "too-costly", 413,
+        "An object or a list of the JSON has more than {limit} members.",
+        "Et objekt eller en liste i JSON-en har flere enn {limit} medlemmer.",
+        "Send less, or split it.", "Send mindre, eller del den opp.",
+    ),
+    "json-too-many-values": (
+        "fatal", "too-costly", 413,
+        "The JSON has more than {limit} values.", "JSON-en har flere enn {limit} verdier.",
+        "Send less, or split it.", "Send mindre, eller del den opp.",
+    ),
     "json-too-large": (
         "fatal", "too-long", 413,
         "The JSON is larger than {limit} bytes.", "JSON-en er større enn {limit} byte.",

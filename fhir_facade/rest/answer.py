@@ -42,6 +42,8 @@ def outcome_answer(issues: Sequence[Issue], status: int, language: str) -> Answe
     for issue in issues:
         if issue.code == "method-not-allowed":
             headers.append((b"allow", ", ".join(issue.facts["allowed"]).encode()))
+    if status == 408:  # what may still come of the request is not waited for
+        headers.append((b"connection", b"close"))
     if status in WAIT:
         headers.append((b"retry-after", WAIT[status]))
     body = orjson.dumps(operation_outcome(issues[:MOST_ISSUES], language))

@@ -19,7 +19,7 @@ from fhir_facade.outcome import Issue, Refused
 from fhir_facade.rest.answer import WAIT, Answer, Header, pretty
 from fhir_facade.rest.conditional import http_date, instant_of
 from fhir_facade.rest.idempotency import named
-from fhir_facade.rest.inbound import Unreadable, body_of, patch_of
+from fhir_facade.rest.inbound import Unreadable, patch_of, resource_of
 from fhir_facade.rest.negotiation import language
 from fhir_facade.rest.parameters import RESULT_PARAMETERS, parse
 from fhir_facade.rest.preferences import Level, Return, preferences, wanted_level, wanted_return
@@ -195,7 +195,7 @@ def _changed(
     if writing is None:
         raise ValueError("a server for reading only has no route to here")
     try:
-        change, name = _change(request, act, criteria), named(services, request)
+        change, name = _change(services, request, act, criteria), named(services, request)
         answer = None
         try:
             with writing.store.transaction() as writer:
@@ -219,14 +219,15 @@ def _changed(
     return answer
 
 
-def _change(request: Request, act: Act, criteria: tuple[Clause, ...] | None) -> Change:
+def _change(services: Services, request: Request, act: Act, criteria: tuple[Clause, ...] | None) -> Change:
     """What a request asks to be changed."""
+    limits = services.json_limits
     return Change(
         act,
         request.type,
         request.id,
-        resource=body_of(request) if act in ("create", "update") else None,
-        patched=patch_of(request) if act == "patch" else None,
+        resource=resource_of(request, limits) if act in ("create", "update") else None,
+        patched=patch_of(request, limits) if act == "patch" else None,
         criteria=criteria,
         if_match=_text(request, b"if-match"),
         if_none_match=_text(request, b"if-none-match") == "*",

@@ -48,6 +48,20 @@ class Proxies:
         return any(mapped in network for network in self.networks)
 
 
+def client_of(headers: Headers, peer: str, proxies: Proxies | None) -> str:
+    """The address that a request comes from: what the outermost trusted proxy says, where the peer is one."""
+    if proxies is None or not proxies.trust(peer):
+        return peer
+    try:
+        said = [hop.get("for", "") for hop in _hops(headers.get(b"forwarded", b"").decode("latin-1"))]
+    except Refused:
+        said = []
+    for address in reversed([each for each in said if each] or _listed(headers, b"x-forwarded-for")):
+        if not proxies.trust(address):
+            return address
+    return peer
+
+
 def base_url_of(headers: Headers, peer: str, proxies: Proxies, base: str, prefix: str) -> str:
     """The base URL of one request; `base` unless a trusted peer tells another. Refused when what it tells is no URL.
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from fhir_facade.contracts import Resource
-from fhir_facade.json_text import Placed, read_text
+from fhir_facade.json_text import LIMITS, JsonLimits, Placed, read_text
 from fhir_facade.outcome import Issue, Refused
 from fhir_facade.patching.formats import FORMATS, patched
 from fhir_facade.rest.services import Request
@@ -20,10 +20,10 @@ PATCH_TYPES = (*FORMATS, PLAIN)
 PATCHES = ", ".join(PATCH_TYPES)
 
 
-def body_of(request: Request) -> Resource:
+def resource_of(request: Request, limits: JsonLimits = LIMITS) -> Resource:
     """The resource in a body; Unreadable when there is none in it."""
     _check_media(request, JSON_TYPES, ACCEPTED)
-    resource: Resource = _read(request, (dict,))
+    resource: Resource = _read(request, (dict,), limits)
     said = resource.get("resourceType")
     if request.type and said != request.type:
         facts = {"found": shown(str(said)), "type": request.type}
@@ -31,10 +31,10 @@ def body_of(request: Request) -> Resource:
     return resource
 
 
-def patch_of(request: Request) -> Callable[[Resource], Resource]:
+def patch_of(request: Request, limits: JsonLimits = LIMITS) -> Callable[[Resource], Resource]:
     """What the patch in a body makes of a resource; Unreadable when it is none."""
     media = _check_media(request, PATCH_TYPES, PATCHES)
-    patch = _read(request, (dict, list))
+    patch = _read(request, (dict, list), limits)
     return partial(patched, patch=patch, media=_named_by_form(patch) if media == PLAIN else media)
 
 
@@ -58,9 +58,9 @@ def _check_media(request: Request, known: Sequence[str], allowed: str) -> str:
     return media
 
 
-def _read(request: Request, kinds: tuple[type, ...]) -> Any:
+def _read(request: Request, kinds: tuple[type, ...], limits: JsonLimits) -> Any:
     content = request.body or b""
-    reading = read_text(content, len(content), kinds=kinds)
+    reading = read_text(content, len(content), kinds=kinds, limits=limits)
     if reading.resource is None or any(each.issue.is_error for each in reading.issues):
         raise Unreadable(reading.issues)
     return reading.resource

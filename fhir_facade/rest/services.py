@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from fhir_facade.bundles.plan import MOST_ENTRIES
 from fhir_facade.contracts import Explained, Known, Page, Query, Record, Stamp
+from fhir_facade.json_text import LIMITS, JsonLimits
 from fhir_facade.mapping.translating import Translations
 from fhir_facade.rest.rendered import Rendered
 from fhir_facade.terminology.catalogue import Catalogue
@@ -37,6 +38,10 @@ if TYPE_CHECKING:
 
 class SearchableStore(Protocol):
     """What HTTP asks of a store."""
+
+    def check(self) -> None:
+        """Ask the database for something small; Refused when it does not answer."""
+        ...
 
     def briefly(self) -> AbstractContextManager[None]:
         """A time in which this thread may ask for what takes little; Unfinished when it would take more."""
@@ -137,7 +142,8 @@ class Services:
     `translations` are the code maps of `mapping_set`; the lane makes both, whenever the mappings change.
     `packages` hold the profiles that /metadata lists. `validator` makes the validator when it is first needed; one
     request may bring `most_validated` bytes to it. `explain` says whether `_explain` is answered. `rendered` are
-    resources of `mapping_set`. `writing` is None where the server is for reading only.
+    resources of `mapping_set`. `writing` is None where the server is for reading only. `json_limits` are those
+    of what is sent to be stored.
     """
 
     mapping_set: MappingSet
@@ -155,6 +161,7 @@ class Services:
     explain: bool = True
     rendered: Rendered = field(default_factory=lambda: Rendered(0))
     writing: Writing | None = None
+    json_limits: JsonLimits = LIMITS
     bad_row: Callable[[str, str, BaseException], None] = lambda mapping, row, error: None
 
     @property

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import secrets
 import string
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 from fhir_facade.mapping.translating import translations
 from fhir_facade.outcome import Issue, Refused
 from fhir_facade.rest.access_log import AccessLog
+from fhir_facade.rest.admission import Admission
 from fhir_facade.rest.answer import Answer, outcome_answer
+from fhir_facade.rest.bodies import ClientLeft, body_of
 from fhir_facade.rest.capabilities import ANSWERS as CAPABILITIES_ANSWERS
 from fhir_facade.rest.capabilities import TAKES as CAPABILITIES_TAKES
 from fhir_facade.rest.capabilities import capabilities, capability_statement
@@ -27,7 +29,7 @@ from fhir_facade.rest.compartments import search_compartment
 from fhir_facade.rest.encoding import GZIP, IDENTITY, ZSTD, accepted_coding, encode
 from fhir_facade.rest.everything import EVERYTHING
 from fhir_facade.rest.formats import FORMAT_NAMED, choose_format, given_as, of_faults
-from fhir_facade.rest.forwarded import Proxies, base_url_of
+from fhir_facade.rest.forwarded import Proxies, base_url_of, client_of
 from fhir_facade.rest.history import HISTORY
 from fhir_facade.rest.lineage import ANSWERS as LINEAGE_ANSWERS
 from fhir_facade.rest.lineage import CANONICAL as LINEAGE
@@ -45,7 +47,6 @@ from fhir_facade.rest.system_search import search_system
 from fhir_facade.rest.terminology import TERMINOLOGY
 from fhir_facade.rest.threads import Threads
 from fhir_facade.rest.transactions import process
-from fhir_facade.rest.validation import ACCEPTED as VALIDATION_ACCEPTED
 from fhir_facade.rest.validation import VALIDATION
 from fhir_facade.terminology.identity import is_national_identity_number
 
@@ -131,10 +132,6 @@ ROUTER = Router(SURFACE)
 _UNROUTED = "(none)"
 
 
-class ClientLeft(Exception):
-    """The client went away before its request was whole."""
-
-
 class FhirLane:
     """ASGI callable for all under /fhir: every request gets an answer, every fault an OperationOutcome.
 
@@ -148,10 +145,14 @@ class FhirLane:
         log: AccessLog | None = None,
         proxies: Proxies | None = None,
         threads: Threads | None = None,
+        admission: Admission | None = None,
+        body_seconds: float = 0,
     ) -> None:
         self._log = log or AccessLog("error")
         self._threads = threads
         self._proxies = proxies
+        self._admission = admission or Admission()
+        self._body_seconds = body_seconds
         self._by_base: dict[str, tuple[Services, Services]] = {}  # base URL → the services it was made of, those made
         self.services = replace(services, bad_row=self._log.bad_row)
         self.services = self.services_with(services.mapping_set)
@@ -194,9 +195,23 @@ class FhirLane:
         return self._request(scope).request_id
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, unless more are being answered than may be at a time."""
+        request = self._request(scope)
+        admission = self._admission
+        client = client_of(request.headers, (scope.get("client") or ("",))[0], self._proxies)
+        try:
+            admission.enter(client)
+        except Refused as refused:
+            await self._send(_fault(request, refused.issues, refused.status), request, send)
+            return
+        try:
+            await self._answered(request, scope, receive, send)
+        finally:
+            admission.leave(client)
+
+    async def _answered(self, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
         began = perf_counter() if self._log.each_request else 0.0
         services = self.services
-        request = self._request(scope)
         route = _UNROUTED
         try:
             if self._proxies is not None:
@@ -205,7 +220,7 @@ class FhirLane:
             route = row.template
             if row.takes_body:
                 limit = _limit(row, services)
-                request.body = await _body(request.headers, receive, limit, _allowed(row))
+                request.body = await body_of(request.headers, receive, limit, self._body_seconds)
             if b"accept" in request.headers or FORMAT_NAMED(request.query) or row.takes_body:
                 choose_format(request, row)
             if self._threads is None or not row.reads:
@@ -220,6 +235,11 @@ class FhirLane:
             self._log.failure(route, request.request_id, error)
             issue = Issue("internal-error", "", {"request_id": request.request_id})
             answer = _fault(request, [issue], 500)
+        await self._send(answer, request, send)
+        if self._log.each_request:
+            self._log.request(request.method, PREFIX + route, answer.status, perf_counter() - began, request.request_id)
+
+    async def _send(self, answer: Answer, request: Request, send: Send) -> None:
         if b"accept-encoding" in request.headers:
             answer = await _encoded(request, answer)
         headers = answer.headers
@@ -229,8 +249,6 @@ class FhirLane:
             headers.append((b"content-length", b"%d" % len(body)))
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else body})
-        if self._log.each_request:
-            self._log.request(request.method, PREFIX + route, answer.status, perf_counter() - began, request.request_id)
 
     def _request(self, scope: Scope) -> Request:
         raw = scope["headers"]
@@ -298,25 +316,3 @@ def _limit(row: Interaction, services: Services) -> int:
     if row.reads == "write" and services.writing is not None:
         return services.writing.most_bytes if row.code != "transaction" else services.writing.most_bundle_bytes
     return services.most_validated if row.takes_resource else BODY_LIMIT
-
-
-def _allowed(row: Interaction) -> str:
-    return VALIDATION_ACCEPTED if row.takes_resource else "application/x-www-form-urlencoded"
-
-
-async def _body(headers: Mapping[bytes, bytes], receive: Receive, limit: int, allowed: str) -> bytes:
-    """Read a body up to the limit of bytes; a compressed one is not read."""
-    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
-        raise Refused(Issue("media-type-unsupported", "", {"allowed": f"{allowed}, not compressed"}))
-    declared = headers.get(b"content-length", b"0")
-    size = int(declared) if declared.isdigit() else 0
-    parts, size = [], size if size > limit else 0
-    while size <= limit:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientLeft
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size <= limit and not message.get("more_body", False):
-            return b"".join(parts)
-    raise Refused(Issue("body-too-large", "", {"limit": limit}))

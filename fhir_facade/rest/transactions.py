@@ -29,7 +29,7 @@ from fhir_facade.rest.answer import Answer, pretty
 from fhir_facade.rest.changes import Undone, Wanted, asked, criteria_of, no_more, refusal, rules_of
 from fhir_facade.rest.conditional import http_date
 from fhir_facade.rest.idempotency import named
-from fhir_facade.rest.inbound import body_of
+from fhir_facade.rest.inbound import resource_of
 from fhir_facade.rest.preferences import Return, wanted_return
 from fhir_facade.rest.query_string import pairs_of
 from fhir_facade.rest.services import Request, Services, Writing
@@ -129,7 +129,9 @@ class _Run:
         self.services, self.request, self.writing, self.wanted, self.read = services, request, writing, wanted, read
         self.rules: Rules = rules_of(services, request, writing)
         self.name = named(services, request)
-        self.plan: Plan = plan_of(body_of(request), bases=(services.base_url,), most=writing.most_entries)
+        self.plan: Plan = plan_of(
+            resource_of(request, services.json_limits), bases=(services.base_url,), most=writing.most_entries
+        )
         prefer = wanted_return(request.headers.get(b"prefer", b"")) or "minimal"
         self.prefer: Return = "OperationOutcome" if wanted.dry_run else prefer
         self.known: dict[int, Identity] = {}

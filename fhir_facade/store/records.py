@@ -31,7 +31,7 @@ from fhir_facade.store.keyset import Place, put_in_order, walk_of
 from fhir_facade.store.planning import Planner, SearchPlan, SourceRef
 from fhir_facade.store.reading import Reader
 from fhir_facade.store.replies import REPLIES
-from fhir_facade.store.tables import COUNTERS, LISTS, WRITTEN, Reference, Schema, build_schema
+from fhir_facade.store.tables import COUNTERS, LISTS, TRANSACTIONS, WRITTEN, Reference, Schema, build_schema
 from fhir_facade.store.versions import VERSIONS, Kept
 from fhir_facade.store.writer import Writer
 from fhir_facade.store.writing import Statements
@@ -86,6 +86,11 @@ class Store:
         """Let a store that was opened for reading be written too; False where that cannot be."""
         self.read_only = not self._connections.may_write()
         return not self.read_only
+
+    def check(self) -> None:
+        """Ask the database for something small; Refused when it does not answer."""
+        with self._connections.snapshot() as connection:
+            connection.execute(self._statements.transactions, (TRANSACTIONS,)).fetchone()
 
     def briefly(self) -> AbstractContextManager[None]:
         """A time in which this thread may ask for what takes little; Unfinished when it would take more."""

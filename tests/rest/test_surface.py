@@ -167,7 +167,8 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
     [
         (b"status=finished", {"Content-Type": "application/json"}, 415, "media-type-unsupported"),
         (b"status=finished", {}, 415, "media-type-unsupported"),
-        (b"status=finished", FORM | {"Content-Encoding": "gzip"}, 415, "media-type-unsupported"),
+        (b"status=finished", FORM | {"Content-Encoding": "br"}, 415, "coding-unsupported"),
+        (b"status=finished", FORM | {"Content-Encoding": "gzip"}, 400, "body-not-unpacked"),
         (b"_id=" + b"a" * 70_000, FORM, 413, "body-too-large"),
         (b"_id=\xff", FORM, 400, "search-value-invalid"),
         (b"_id=%FF", FORM, 400, "search-value-invalid"),
