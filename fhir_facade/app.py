@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -19,6 +20,8 @@ from fhir_facade import __version__
 from fhir_facade.api_pages import PATH as PAGES
 from fhir_facade.api_pages import page_files, page_headers
 from fhir_facade.mapping.mapping_set import MappingSet, load_mapping_set
+from fhir_facade.outbox.delivering import Delivering, Teller
+from fhir_facade.outbox.state import status
 from fhir_facade.outcome import Issue, Refused, operation_outcome
 from fhir_facade.reloading import Reloader
 from fhir_facade.rest.access_log import AccessLog
@@ -39,6 +42,7 @@ from fhir_facade.rest.threads import Threads
 from fhir_facade.settings import Settings
 from fhir_facade.store.code_systems import open_editions
 from fhir_facade.store.opening import open_store
+from fhir_facade.store.outbox import Outbox
 from fhir_facade.store.records import Store
 from fhir_facade.validation_stream import catalogue_of, make_validator, own_packages
 from fhir_facade.whole_answers import WholeAnswers
@@ -112,13 +116,18 @@ def build_app(settings: Settings) -> Server:
         lane.close()
         store.close()
 
-    return Server(lane, WholeAnswers(_rest(lane, close, reloader, settings), log, lane.request_id), close)
+    delivering = _outbox(services.writing, settings, log)
+    rest = _rest(lane, close, reloader, delivering, settings)
+    return Server(lane, WholeAnswers(rest, log, lane.request_id), close)
 
 
 def _writing(store: Store, settings: Settings) -> Writing | None:
     """What changes are made with; None where nothing may be changed."""
     if settings.read_only or not store.allow_changes():
         return None
+    outbox = Outbox(store) if settings.outbox_url else None
+    if outbox is not None:
+        outbox.make()
     return Writing(
         store,
         settings.require_profiles,
@@ -128,15 +137,28 @@ def _writing(store: Store, settings: Settings) -> Writing | None:
         settings.resource_bytes,
         settings.bundle_bytes,
         {"transaction": settings.transaction_entries, "batch": settings.batch_entries},
+        outbox,
     )
 
 
-def _rest(lane: FhirLane, close: Callable[[], None], reloader: Reloader, settings: Settings) -> FastAPI:
+def _outbox(writing: Writing | None, settings: Settings, log: AccessLog) -> Delivering | None:
+    """Who tells another system of changes; None where none is told, or nothing may be changed."""
+    if writing is None or writing.outbox is None:
+        return None
+    terms = settings.outbox_terms
+    return Delivering(
+        Teller(writing.outbox, terms, told=log.outbox), settings.outbox_endpoint.send, terms, log.outbox_failure
+    )
+
+
+def _rest(
+    lane: FhirLane, close: Callable[[], None], reloader: Reloader, delivering: Delivering | None, settings: Settings
+) -> FastAPI:
     """What is not FHIR: the index page, the OpenAPI document and what mappings run, nothing loaded from elsewhere."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with reloader.watching(settings.reload_mappings):
+        async with reloader.watching(settings.reload_mappings), _telling(delivering):
             yield
         close()
 
@@ -166,6 +188,10 @@ def _rest(lane: FhirLane, close: Callable[[], None], reloader: Reloader, setting
     async def mappings_status() -> Response:
         return Response(orjson.dumps(reloader.status()), media_type="application/json", headers=NOT_KEPT)
 
+    @app.api_route("/outbox/status", methods=READ)
+    def outbox_status() -> Response:
+        return _outbox_status(lane.services.writing)
+
     @app.api_route(MAPPINGS, methods=READ)
     async def mappings_index(request: Request) -> Response:
         return _whole(index_page(lane.services.mapping_set, request.headers.get("accept", "")))
@@ -185,6 +211,22 @@ def _rest(lane: FhirLane, close: Callable[[], None], reloader: Reloader, setting
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(StarletteHTTPException, _refusal)
     return app
+
+
+@asynccontextmanager
+async def _telling(delivering: Delivering | None) -> AsyncIterator[None]:
+    """Tell another system of changes meanwhile, where one is told."""
+    if delivering is not None:
+        delivering.start()
+    yield
+    if delivering is not None:
+        await asyncio.to_thread(delivering.stop)
+
+
+def _outbox_status(writing: Writing | None) -> Response:
+    if writing is None or writing.outbox is None:
+        raise Refused(Issue("outbox-off"))
+    return Response(orjson.dumps(status(writing.outbox)), media_type="application/json", headers=NOT_KEPT)
 
 
 def _page_file(request: Request, name: str, base_url: str) -> Response:

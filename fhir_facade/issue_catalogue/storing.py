@@ -61,4 +61,30 @@ ROWS: Rows = {
         "A text with the character U+0000 is in no record.", "Tegnet U+0000 finnes ikke i noen post.",
         "Leave the character out.", "Utelat tegnet.",
     ),
+    "outbox-off": (
+        "error", "not-found", 404,
+        "There is no outbox here: no other system is told of changes.",
+        "Det er ingen utboks her: ingen andre systemer får vite om endringer.",
+        "Turn it on with FHIR_FACADE_OUTBOX_URL (docs/outbox.md).",
+        "Slå den på med FHIR_FACADE_OUTBOX_URL (docs/outbox.md).",
+    ),
+    "outbox-unknown": (
+        "error", "not-found", 404,
+        "There is no change of this name in the outbox.", "Det er ingen endring med dette navnet i utboksen.",
+        "List what there is: fhir-facade outbox list. What was delivered long ago is forgotten.",
+        "List det som er der: fhir-facade outbox list. Det som ble levert for lenge siden, er glemt.",
+    ),
+    "outbox-settled": (
+        "error", "conflict", 409,
+        "The change {change} is {state}, and is left as it is.", "Endringen {change} er {state}, og blir som den er.",
+        "Only changes that are waiting or dead can be tried again or skipped.",
+        "Bare endringer som er waiting eller dead, kan prøves igjen eller hoppes over.",
+    ),
+    "outbox-overtaken": (
+        "error", "conflict", 409,
+        "A later change of the same resource than {change} has been told already.",
+        "En senere endring av samme ressurs enn {change} er levert allerede.",
+        "Skip it: what it says is older than what the receiver has.",
+        "Hopp over den: det den sier, er eldre enn det mottakeren har.",
+    ),
 }  # fmt: skip

@@ -143,6 +143,15 @@ class PostgresConnections:
             finally:
                 _rolled_back(connection)
 
+    @contextmanager
+    def beside(self) -> Iterator[PostgresConnection]:
+        """A connection in a transaction that others may write beside; rolled back unless it is committed inside."""
+        with _taken(self._writers) as connection:
+            try:
+                yield connection
+            finally:
+                _rolled_back(connection)
+
     def may_write(self) -> bool:
         """Whether the tables are ours to change: they are none of someone else's seen through views."""
         with _taken(self._writers) as connection:
