@@ -18,6 +18,12 @@ ROWS: Rows = {
         "Try again, or ask a narrower question: more parameters, a shorter period, a smaller _count.",
         "Prøv igjen, eller spør snevrere: flere parametere, en kortere periode, en mindre _count.",
     ),
+    "store-forbids": (
+        "error", "forbidden", 403,
+        "The database does not let its user do this.", "Databasen lar ikke brukeren sin gjøre dette.",
+        "Ask those who run the server: the user of its database needs more rights (docs/databases.md).",
+        "Spør dem som drifter tjeneren: brukeren av databasen trenger flere rettigheter (docs/databases.md).",
+    ),
     "store-without-tables": (
         "fatal", "exception", 500,
         "There are no records in this database: it has none of the tables.",

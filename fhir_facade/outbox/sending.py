@@ -54,13 +54,17 @@ class Endpoint:
         try:
             connection.connect()
             left = max(self.timeout - (monotonic() - began), 0.001)
-            with _ended(connection.sock, left):  # the socket's own limit is for each of its reads
+            with _ended(connection.sock, left) as ended:  # the socket's own limit is for each of its reads
                 body = None if entry.content is None else entry.content.encode()
                 method = "DELETE" if entry.act == "delete" else "PUT"
                 path = f"{parts.path.rstrip('/')}/{entry.type}/{entry.id}"
                 connection.request(method, path, body, {**self.headers, **_headers(entry)})
                 response = connection.getresponse()
                 said = response.read(MOST_READ)
+            if ended.is_late:
+                raise TimeoutError
+            if response.length and len(said) < MOST_READ:
+                raise http.client.IncompleteRead(said, response.length)
             return Answer(response.status, _codes(said), _wait(response.headers.get("Retry-After")))
         finally:
             connection.close()
@@ -91,13 +95,16 @@ class _ended:
         self.socket = open_socket
         self.timer = threading.Timer(seconds, self._end)
         self.timer.daemon = True
+        self.is_late = False
 
     def _end(self) -> None:
+        self.is_late = True
         with suppress(OSError):
             self.socket.shutdown(socket.SHUT_RDWR)
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> _ended:
         self.timer.start()
+        return self
 
     def __exit__(self, *raised: object) -> None:
         self.timer.cancel()

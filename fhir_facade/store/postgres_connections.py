@@ -72,6 +72,8 @@ def raise_for(error: psycopg.Error) -> NoReturn:
         raise Refused(Issue("store-too-slow")) from None
     if isinstance(error, errors.LockNotAvailable):
         raise Refused(Issue("store-busy")) from None
+    if isinstance(error, errors.InsufficientPrivilege):
+        raise Refused(Issue("store-forbids")) from None
     if isinstance(error, PoolTimeout):
         raise Refused(Issue("store-unreachable", "", {"reason": "no connection could be had in time"})) from None
     if state.startswith(UNREACHABLE) or (isinstance(error, psycopg.OperationalError) and not state):
