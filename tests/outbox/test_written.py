@@ -135,6 +135,28 @@ def test_what_goes_with_a_deletion_is_told_before_it(lane: FhirLane, outbox: Out
     ]
 
 
+def test_another_facade_that_is_told_has_the_same_resources(
+    lane: FhirLane, outbox: Outbox, mapping_set: MappingSet
+) -> None:
+    names = ["patient 1", "episode 1", "referral 1", "encounter 1", "condition 1", "patient 2"]
+    made = [ask(lane, "POST", resource(name)["resourceType"], resource(name))[1] for name in names]
+    assert ask(lane, "PUT", PATIENT, {**made[0], "name": [{"family": "Ny"}]})[0] == 200
+    assert ask(lane, "DELETE", f"Encounter/{made[3]['id']}", x_cascade="delete")[0] == 200
+    other = open_store(":memory:", mapping_set.kinds, mapping_set.search.columns)
+    second = FhirLane(Services(mapping_set, other, BASE, PageTokens(b"secret"), "1", writing=Writing(other)))
+    for entry in waiting(outbox):
+        body = None if entry.content is None else orjson.loads(entry.content)
+        status, said = ask(second, "DELETE" if body is None else "PUT", entry.place, body)
+        assert status in (200, 201, 204), said
+    for each in made:
+        place = f"{each['resourceType']}/{each['id']}"
+        (here, mine), (there, its) = ask(lane, "GET", place), ask(second, "GET", place)
+        assert here == there == (410 if each in made[3:5] else 200)
+        if here == 200:
+            assert {**mine, "meta": None} == {**its, "meta": None}
+    other.close()
+
+
 def test_what_has_no_patient_keeps_its_own_order(lane: FhirLane, outbox: Outbox) -> None:
     examples = data_root("mappings") / "behandler.practitioner.examples"
     example = orjson.loads(next(iter(sorted(examples.glob("*.fhir.json")))).read_bytes())
