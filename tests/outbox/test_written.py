@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,6 +22,7 @@ from fhir_facade.store.outbox_tables import Entry
 from fhir_facade.store.records import Store
 from tests.bundles.case_files import BASE, id_of, resource
 from tests.house import sent_by
+from tests.outbox.changes import empty
 from tests.postgres_server import Server
 from tests.rest.test_all_or_nothing import Failing
 
@@ -29,18 +30,27 @@ JSON = {"Content-Type": "application/fhir+json"}
 PATIENT = f"Patient/{id_of('patient', '1')}"
 
 
-@pytest.fixture
-def store(place: Location, mapping_set: MappingSet) -> Iterator[Store]:
-    opened = open_store(place, mapping_set.kinds, mapping_set.search.columns)
+@pytest.fixture(scope="module")
+def shared(new_place: Callable[[], Location], mapping_set: MappingSet) -> Iterator[Store]:
+    """A store that each test empties; to make one takes a second."""
+    opened = open_store(new_place(), mapping_set.kinds, mapping_set.search.columns)
     yield opened
     opened.close()
 
 
 @pytest.fixture
+def store(shared: Store) -> Iterator[Store]:
+    yield shared
+    with shared._connections.writing() as connection:
+        for table in reversed(shared.schema.metadata.sorted_tables):
+            if table.name != shared.schema.counters.name:
+                connection.execute(f"DELETE FROM {table.name}")
+        assert shared._connections.commit(connection)
+
+
+@pytest.fixture
 def outbox(store: Store) -> Outbox:
-    made = Outbox(store)
-    made.make()
-    return made
+    return empty(store)
 
 
 @pytest.fixture
@@ -199,13 +209,14 @@ def test_a_failure_at_any_statement_leaves_nothing_in_the_outbox(
     assert (status, len(told(outbox))) == (201, 1)
 
 
-def test_without_an_outbox_there_is_no_table_and_no_row(store: Store, mapping_set: MappingSet) -> None:
+def test_without_an_outbox_there_is_no_table_until_it_is_made_and_the_store_is_the_same(
+    place: Location, mapping_set: MappingSet
+) -> None:
+    store = open_store(place, mapping_set.kinds, mapping_set.search.columns)
     lane = FhirLane(Services(mapping_set, store, BASE, PageTokens(b"secret"), "1", writing=Writing(store)))
     assert ask(lane, "POST", "Patient", resource("patient 1"))[0] == 201
     assert not Outbox(store).is_there()
-
-
-def test_a_store_with_an_outbox_is_the_same_store(place: Location, mapping_set: MappingSet) -> None:
+    store.close()
     for turn in range(2):
         store = open_store(place, mapping_set.kinds, mapping_set.search.columns)
         assert Outbox(store).is_there() == bool(turn)
