@@ -21,6 +21,8 @@ from fhir_facade.api_pages import PATH as PAGES
 from fhir_facade.api_pages import page_files, page_headers
 from fhir_facade.json_text import JsonLimits
 from fhir_facade.mapping.mapping_set import MappingSet, load_mapping_set
+from fhir_facade.outbox.delivering import Delivering, Teller
+from fhir_facade.outbox.state import status
 from fhir_facade.outcome import Issue, Refused, operation_outcome
 from fhir_facade.reloading import Reloader
 from fhir_facade.rest.access_log import AccessLog
@@ -42,6 +44,7 @@ from fhir_facade.rest.threads import Threads
 from fhir_facade.settings import Settings
 from fhir_facade.store.code_systems import open_editions
 from fhir_facade.store.opening import open_store
+from fhir_facade.store.outbox import Outbox
 from fhir_facade.store.records import Store
 from fhir_facade.validation_stream import catalogue_of, make_validator, own_packages
 from fhir_facade.whole_answers import WholeAnswers
@@ -117,13 +120,18 @@ def build_app(settings: Settings) -> Server:
         lane.close()
         store.close()
 
-    return Server(lane, WholeAnswers(_rest(lane, close, reloader, settings), log, lane.request_id), close)
+    delivering = _outbox(services.writing, settings, log)
+    rest = _rest(lane, close, reloader, delivering, settings)
+    return Server(lane, WholeAnswers(rest, log, lane.request_id), close)
 
 
 def _writing(store: Store, settings: Settings) -> Writing | None:
     """What changes are made with; None where nothing may be changed."""
     if settings.read_only or not store.allow_changes():
         return None
+    outbox = Outbox(store) if settings.outbox_url else None
+    if outbox is not None:
+        outbox.make()
     return Writing(
         store,
         settings.require_profiles,
@@ -133,15 +141,28 @@ def _writing(store: Store, settings: Settings) -> Writing | None:
         settings.resource_bytes,
         settings.bundle_bytes,
         {"transaction": settings.transaction_entries, "batch": settings.batch_entries},
+        outbox,
     )
 
 
-def _rest(lane: FhirLane, close: Callable[[], None], reloader: Reloader, settings: Settings) -> FastAPI:
+def _outbox(writing: Writing | None, settings: Settings, log: AccessLog) -> Delivering | None:
+    """Who tells another system of changes; None where none is told, or nothing may be changed."""
+    if writing is None or writing.outbox is None:
+        return None
+    terms = settings.outbox_terms
+    return Delivering(
+        Teller(writing.outbox, terms, told=log.outbox), settings.outbox_endpoint.send, terms, log.outbox_failure
+    )
+
+
+def _rest(
+    lane: FhirLane, close: Callable[[], None], reloader: Reloader, delivering: Delivering | None, settings: Settings
+) -> FastAPI:
     """What is not FHIR: the index page, the OpenAPI document and what mappings run, nothing loaded from elsewhere."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with reloader.watching(settings.reload_mappings):
+        async with reloader.watching(settings.reload_mappings), _telling(delivering):
             yield
         close()
 
@@ -167,11 +188,7 @@ def _rest(lane: FhirLane, close: Callable[[], None], reloader: Reloader, setting
             described[key] = document
         return Response(document, media_type="application/json")
 
-    _health(app, lane)
-
-    @app.api_route("/mappings/status", methods=READ)
-    async def mappings_status() -> Response:
-        return Response(orjson.dumps(reloader.status()), media_type="application/json", headers=NOT_KEPT)
+    _states(app, lane, reloader)
 
     @app.api_route(MAPPINGS, methods=READ)
     async def mappings_index(request: Request) -> Response:
@@ -194,8 +211,8 @@ def _rest(lane: FhirLane, close: Callable[[], None], reloader: Reloader, setting
     return app
 
 
-def _health(app: FastAPI, lane: FhirLane) -> None:
-    """Whether the server lives, and whether its database answers."""
+def _states(app: FastAPI, lane: FhirLane, reloader: Reloader) -> None:
+    """Whether the server lives and its database answers, and how mappings and outbox are."""
 
     @app.api_route("/livez", methods=READ)
     async def livez() -> Response:
@@ -205,6 +222,30 @@ def _health(app: FastAPI, lane: FhirLane) -> None:
     async def readyz() -> Response:
         await asyncio.to_thread(lane.services.store.check)
         return await livez()
+
+    @app.api_route("/mappings/status", methods=READ)
+    async def mappings_status() -> Response:
+        return Response(orjson.dumps(reloader.status()), media_type="application/json", headers=NOT_KEPT)
+
+    @app.api_route("/outbox/status", methods=READ)
+    def outbox_status() -> Response:
+        return _outbox_status(lane.services.writing)
+
+
+@asynccontextmanager
+async def _telling(delivering: Delivering | None) -> AsyncIterator[None]:
+    """Tell another system of changes meanwhile, where one is told."""
+    if delivering is not None:
+        delivering.start()
+    yield
+    if delivering is not None:
+        await asyncio.to_thread(delivering.stop)
+
+
+def _outbox_status(writing: Writing | None) -> Response:
+    if writing is None or writing.outbox is None:
+        raise Refused(Issue("outbox-off"))
+    return Response(orjson.dumps(status(writing.outbox)), media_type="application/json", headers=NOT_KEPT)
 
 
 def _page_file(request: Request, name: str, base_url: str) -> Response:

@@ -18,6 +18,7 @@ from fhir_facade.cli_db import db_app
 from fhir_facade.cli_explain import explain
 from fhir_facade.cli_mapping import mapping_app
 from fhir_facade.cli_npr import npr_check
+from fhir_facade.cli_outbox import outbox_app
 from fhir_facade.cli_profiles import profiles_app
 from fhir_facade.cli_put import put
 from fhir_facade.cli_terminology import terminology_app
@@ -56,6 +57,7 @@ npr = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Messages to
 app.add_typer(npr, name="npr")
 app.add_typer(db_app, name="db")
 app.add_typer(mapping_app, name="mapping")
+app.add_typer(outbox_app, name="outbox")
 app.add_typer(terminology_app, name="terminology")
 app.add_typer(profiles_app, name="profiles")
 npr.command("check")(npr_check)

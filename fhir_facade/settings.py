@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,10 +11,15 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, InstanceOf, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from fhir_facade.outbox.delivering import Terms
+from fhir_facade.outbox.sending import Endpoint
+from fhir_facade.outbox.verdicts import Pace
 from fhir_facade.resources import data_root
 from fhir_facade.store.location import Location, location
 
 Place = Annotated[InstanceOf[Location], BeforeValidator(location)]
+_HEADER = re.compile(r"[A-Za-z0-9-]{1,100}").fullmatch
+_HEADER_TEXT = re.compile(r"[ -~]{0,8192}").fullmatch
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -122,6 +128,36 @@ class Settings(BaseSettings):
     keep_alive_seconds: int = Field(
         default=5, ge=1, description="Seconds that a connection without a request is kept open."
     )
+    outbox_url: str = Field(
+        default="",
+        description="The FHIR base URL of the record system that is told of every change; none is told if empty.",
+    )
+    outbox_token: SecretStr = Field(default=SecretStr(""), description="The bearer token of requests to it.")
+    outbox_headers: dict[str, SecretStr] = Field(
+        default_factory=dict, description='Other headers of requests to it, as JSON: {"X-Tenant": "1"}.'
+    )
+    outbox_timeout: float = Field(
+        default=10, gt=0, le=600, description="Seconds until a request to it is given up and tried again."
+    )
+    outbox_parallel: int = Field(
+        default=4, ge=1, le=64, description="Requests to it at a time; those of one patient come one after the other."
+    )
+    outbox_attempts: int = Field(
+        default=500, ge=1, description="How often a change is tried; then it is dead until someone mends it."
+    )
+    outbox_first_wait: float = Field(
+        default=1, gt=0, le=3600, description="Seconds before the second try of a change; doubled for each one more."
+    )
+    outbox_longest_wait: float = Field(default=300, gt=0, le=86_400, description="The most seconds between two tries.")
+    outbox_dead: Literal["stand", "pass"] = Field(
+        default="stand", description="Whether later changes of a patient wait behind a dead one or pass it by."
+    )
+    outbox_lease: float = Field(
+        default=30, ge=3, le=3600, description="Seconds without a sign of the one who tells until another takes over."
+    )
+    outbox_keep: float = Field(
+        default=7, ge=0, allow_inf_nan=False, description="Days that a line about what was delivered is kept."
+    )
     base_url: str = Field(
         default="",
         description="What links begin with, https://fhir.example.no/fhir; made of host and port if empty.",
@@ -163,7 +199,7 @@ class Settings(BaseSettings):
         default="info", description="At info and below each request is one line; above, only faults."
     )
 
-    @field_validator("base_url")
+    @field_validator("base_url", "outbox_url")
     @classmethod
     def _is_base_url(cls, value: str) -> str:
         """Links begin with it, so it is a whole http URL and nothing but that."""
@@ -172,6 +208,21 @@ class Settings(BaseSettings):
         whole = parts.scheme in ("http", "https") and parts.hostname and port != 0
         if value and (not whole or "@" in parts.netloc or "?" in value or "#" in value or set(value) & set(' <>"\\')):
             raise ValueError("it is no base URL; https://fhir.example.no/fhir is one, without user, query or fragment")
+        return value
+
+    @field_validator("outbox_headers")
+    @classmethod
+    def _are_headers(cls, value: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        for name, text in value.items():
+            if not _HEADER(name) or not _HEADER_TEXT(text.get_secret_value()):
+                raise ValueError("it is no header: a name of letters, digits and hyphens, and a printable text")
+        return value
+
+    @field_validator("outbox_token")
+    @classmethod
+    def _is_token(cls, value: SecretStr) -> SecretStr:
+        if not _HEADER_TEXT(value.get_secret_value()):
+            raise ValueError("it is no token: printable characters in one line")
         return value
 
     @field_validator("trusted_proxies")
@@ -186,6 +237,32 @@ class Settings(BaseSettings):
         if self.database_replica is not None and not (self.database.is_server and self.database_replica.is_server):
             raise ValueError("a replica is one of a PostgreSQL database: both settings are URLs")
         return self
+
+    @model_validator(mode="after")
+    def _outbox_is_sealed(self) -> Settings:
+        parts = urlsplit(self.outbox_url)
+        if parts.scheme == "http" and parts.hostname not in LOOPBACK and not self.synthetic_data:
+            raise ValueError("what is told of changes goes by https, or to this machine: outbox_url")
+        return self
+
+    @property
+    def outbox_terms(self) -> Terms:
+        """How changes are told."""
+        return Terms(
+            Pace(self.outbox_attempts, self.outbox_first_wait, self.outbox_longest_wait),
+            self.outbox_parallel,
+            stands=self.outbox_dead == "stand",
+            lease=self.outbox_lease,
+            keep=self.outbox_keep * 86_400,
+        )
+
+    @property
+    def outbox_endpoint(self) -> Endpoint:
+        """Where changes are told."""
+        headers = {name: text.get_secret_value() for name, text in self.outbox_headers.items()}
+        if token := self.outbox_token.get_secret_value():
+            headers["Authorization"] = f"Bearer {token}"
+        return Endpoint(self.outbox_url, headers, self.outbox_timeout)
 
     @property
     def fhir_base(self) -> str:

@@ -18,6 +18,12 @@ ROWS: Rows = {
         "Try again, or ask a narrower question: more parameters, a shorter period, a smaller _count.",
         "Prøv igjen, eller spør snevrere: flere parametere, en kortere periode, en mindre _count.",
     ),
+    "store-forbids": (
+        "error", "forbidden", 403,
+        "The database does not let its user do this.", "Databasen lar ikke brukeren sin gjøre dette.",
+        "Ask those who run the server: the user of its database needs more rights (docs/databases.md).",
+        "Spør dem som drifter tjeneren: brukeren av databasen trenger flere rettigheter (docs/databases.md).",
+    ),
     "store-without-tables": (
         "fatal", "exception", 500,
         "There are no records in this database: it has none of the tables.",
@@ -60,5 +66,31 @@ ROWS: Rows = {
         "error", "value", 400,
         "A text with the character U+0000 is in no record.", "Tegnet U+0000 finnes ikke i noen post.",
         "Leave the character out.", "Utelat tegnet.",
+    ),
+    "outbox-off": (
+        "error", "not-found", 404,
+        "There is no outbox here: no other system is told of changes.",
+        "Det er ingen utboks her: ingen andre systemer får vite om endringer.",
+        "Turn it on with FHIR_FACADE_OUTBOX_URL (docs/outbox.md).",
+        "Slå den på med FHIR_FACADE_OUTBOX_URL (docs/outbox.md).",
+    ),
+    "outbox-unknown": (
+        "error", "not-found", 404,
+        "There is no change of this name in the outbox.", "Det er ingen endring med dette navnet i utboksen.",
+        "List what there is: fhir-facade outbox list. What was delivered long ago is forgotten.",
+        "List det som er der: fhir-facade outbox list. Det som ble levert for lenge siden, er glemt.",
+    ),
+    "outbox-settled": (
+        "error", "conflict", 409,
+        "The change {change} is {state}, and is left as it is.", "Endringen {change} er {state}, og blir som den er.",
+        "Only changes that are waiting or dead can be tried again or skipped.",
+        "Bare endringer som er waiting eller dead, kan prøves igjen eller hoppes over.",
+    ),
+    "outbox-overtaken": (
+        "error", "conflict", 409,
+        "A later change of the same resource than {change} has been told already.",
+        "En senere endring av samme ressurs enn {change} er levert allerede.",
+        "Skip it: what it says is older than what the receiver has.",
+        "Hopp over den: det den sier, er eldre enn det mottakeren har.",
     ),
 }  # fmt: skip

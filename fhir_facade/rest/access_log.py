@@ -51,6 +51,15 @@ class AccessLog:
         level = self._log.warning if findings else self._log.info
         level("mappings", outcome=outcome, hash=digest[:8], findings=findings)
 
+    def outbox(self, event: str, **facts: Any) -> None:
+        """What became of telling a change: its name and type, never the resource or its patient."""
+        level = {"outbox_dead": self._log.error, "outbox_retry": self._log.warning}.get(event, self._log.info)
+        level(event, **facts)
+
+    def outbox_failure(self, error: BaseException) -> None:
+        """A fault in telling changes: of ours, or of the database."""
+        self._log.error("outbox_failure", error=type(error).__name__, at=places(error))
+
     def bad_row(self, mapping: str, row: str, error: BaseException) -> None:
         """A record that could not be rendered."""
         self._log.error("bad_row", mapping=mapping, row=row, error=type(error).__name__, at=places(error))

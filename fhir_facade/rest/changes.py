@@ -175,6 +175,7 @@ def rules_of(services: Services, request: Request, writing: Writing) -> Rules:
     return Rules(
         services.mapping_set, instant_of(moment), validate, find, policy, writing.remainder,
         create_on_update=writing.create_on_update, must_match=writing.must_match,
+        outbox=writing.outbox,
     )  # fmt: skip
 
 
@@ -208,6 +209,7 @@ def _changed(
                 answer = _answer(services, request, wanted, changing, changed)
                 if wanted.dry_run:
                     raise Undone
+                changing.told()
                 if name is not None:
                     name.keep(writer, answer)
         except Undone:

@@ -26,7 +26,8 @@ FORMAT_NAMED = re.compile(rb"(?:^|&)(?:_format|[^=&]*%[^=&]*)=").search
 
 def choose_format(request: Request, row: Interaction) -> None:
     """Set the format of a request; Refused with 406 when none that this row has will do. _format goes before Accept."""
-    offered = OF_LISTS if row.code == "search-type" or row.takes_resource else ANY
+    gives_lines = row.code == "search-type" or (row.takes_resource and row.reads != "write")
+    offered = OF_LISTS if gives_lines else ANY
     form = b"" if row.takes_resource else request.body or b""
     named = _named(request.query) or _named(form)
     accept = request.headers.get(b"accept", b"")

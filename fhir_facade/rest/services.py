@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from fhir_facade.profile.validator import Validator
     from fhir_facade.rest.answer import Answer
     from fhir_facade.rest.paging import PageTokens
+    from fhir_facade.store.outbox import Outbox
     from fhir_facade.store.records import Store
     from fhir_facade.store.versions import Kept
 
@@ -122,7 +123,8 @@ class Writing:
 
     `remainder` is what becomes of elements that no row takes. `create_on_update` lets an update make what is not
     there, `must_match` wants If-Match of every change. `most_entries` are those of a Bundle, by its type;
-    `most_bytes` and `most_bundle_bytes` those of one resource or patch, and of a Bundle.
+    `most_bytes` and `most_bundle_bytes` those of one resource or patch, and of a Bundle. `outbox` is where the record
+    system is told of changes from, None where it is not told.
     """
 
     store: Store
@@ -133,6 +135,7 @@ class Writing:
     most_bytes: int = 1024 * 1024
     most_bundle_bytes: int = 16 * 1024 * 1024
     most_entries: Mapping[str, int] = field(default_factory=lambda: MOST_ENTRIES)
+    outbox: Outbox | None = None
 
 
 @dataclass(frozen=True)

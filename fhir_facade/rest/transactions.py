@@ -111,6 +111,7 @@ def _batched(run: _Run) -> Answer:
                 results[number] = run.result(entry)
                 if run.wanted.dry_run:
                     raise Undone
+                run.changing.told()
         except Undone:
             pass
         except Refused as fault:
@@ -148,6 +149,7 @@ class _Run:
         """Keep the answer with what was done; Undone when it was not in earnest."""
         if self.wanted.dry_run:
             raise Undone
+        self.changing.told()
         if self.name is not None:
             self.name.keep(writer, answer)
 

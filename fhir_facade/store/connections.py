@@ -129,6 +129,8 @@ class SqliteConnections:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
 
+    beside = writing  # a file has one writer at a time
+
     def may_write(self) -> bool:
         """Whether the file may be written."""
         return self._shared is not None or os.access(self.path, os.W_OK)

@@ -53,6 +53,7 @@ class Dialect:
     """How statements are written for one database; `list_of` makes keys the one parameter that `among` takes.
 
     `explain` stands before a statement to have its plan. A plan that would show the values is made without them.
+    `has` asks whether there is a table of a name.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Dialect:
     list_of: Callable[[Sequence[str | None]], Any]
     explain: str
     explains_without: bool
+    has: str
 
     def text_of(self, statement: ClauseElement, *names: str) -> str:
         """The SQL of a statement for the driver; `names` are its parameters in the order they are passed."""
@@ -74,9 +76,16 @@ def _as_json(keys: Sequence[str | None]) -> str:
     return orjson.dumps(keys).decode()
 
 
-SQLITE = Dialect("sqlite", sqlite.dialect(paramstyle="qmark"), _as_json, "EXPLAIN QUERY PLAN", False)
+SQLITE = Dialect(
+    "sqlite",
+    sqlite.dialect(paramstyle="qmark"),
+    _as_json,
+    "EXPLAIN QUERY PLAN",
+    False,
+    "SELECT name FROM sqlite_master WHERE name = ?",
+)
 _NUMBERED = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
-POSTGRES = Dialect("postgresql", _NUMBERED, list, "EXPLAIN (GENERIC_PLAN)", True)
+POSTGRES = Dialect("postgresql", _NUMBERED, list, "EXPLAIN (GENERIC_PLAN)", True, "SELECT to_regclass(quote_ident($1))")
 
 
 class Among(ColumnElement[bool]):

@@ -72,6 +72,8 @@ def raise_for(error: psycopg.Error) -> NoReturn:
         raise Refused(Issue("store-too-slow")) from None
     if isinstance(error, errors.LockNotAvailable):
         raise Refused(Issue("store-busy")) from None
+    if isinstance(error, errors.InsufficientPrivilege):
+        raise Refused(Issue("store-forbids")) from None
     if isinstance(error, PoolTimeout):
         raise Refused(Issue("store-unreachable", "", {"reason": "no connection could be had in time"})) from None
     if state.startswith(UNREACHABLE) or (isinstance(error, psycopg.OperationalError) and not state):
@@ -139,6 +141,15 @@ class PostgresConnections:
         with _taken(self._writers) as connection:
             try:
                 connection.execute(f"LOCK TABLE {COUNTERS} IN EXCLUSIVE MODE")
+                yield connection
+            finally:
+                _rolled_back(connection)
+
+    @contextmanager
+    def beside(self) -> Iterator[PostgresConnection]:
+        """A connection in a transaction that others may write beside; rolled back unless it is committed inside."""
+        with _taken(self._writers) as connection:
+            try:
                 yield connection
             finally:
                 _rolled_back(connection)

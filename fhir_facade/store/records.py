@@ -56,6 +56,10 @@ class Connections(Protocol):
         """A connection in a transaction that alone may write; rolled back unless it is committed inside."""
         ...
 
+    def beside(self) -> AbstractContextManager[Connection]:
+        """A connection in a transaction for what is no record; rolled back unless it is committed inside."""
+        ...
+
     def may_write(self) -> bool:
         """Whether what is stored can be changed through these connections."""
         ...
@@ -273,6 +277,21 @@ class Store:
             yield Writer(connection, self._reader, self._statements)
             if not self._connections.commit(connection):
                 raise Refused(*self._dangling(connection))
+
+    @contextmanager
+    def beside(self) -> Iterator[Connection]:
+        """Change what is no record: committed at its end, or nothing when an exception leaves it.
+
+        It takes turns with those who change records only where the database knows one writer at a time.
+        """
+        with self._connections.beside() as connection:
+            yield connection
+            connection.execute("COMMIT")
+
+    def snapshot(self) -> AbstractContextManager[Connection]:
+        """A connection on which all reads see the same moment."""
+        snapshot: AbstractContextManager[Connection] = self._connections.snapshot()
+        return snapshot
 
     def inside(self, writer: Writer) -> Store:
         """The store as a transaction sees it, with what it has written so far; good as long as the transaction."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -18,10 +19,12 @@ from fhir_facade.mapping.columns import REMAINDER
 from fhir_facade.mapping.put import Element, Policy
 from fhir_facade.outcome import Issue, Refused
 from fhir_facade.writes.change import Change, Changed
+from fhir_facade.writes.outgoing import Telling
 from fhir_facade.writing_back import judged, mapping_for, storable
 
 if TYPE_CHECKING:
     from fhir_facade.mapping.mapping_set import CompiledMapping, MappingSet
+    from fhir_facade.store.outbox import Outbox
     from fhir_facade.store.records import Store
     from fhir_facade.store.writer import Writer
 
@@ -36,7 +39,7 @@ class Rules:
 
     `validate` gives what is to be said of a resource, errors among it when it may not be stored; `find` carries out
     the searches of conditions. `create_on_update` lets an update make what is not there; `must_match` asks every
-    update for If-Match.
+    update for If-Match. `outbox` is where changes are told from, None where nobody is told.
     """
 
     mapping_set: MappingSet
@@ -47,6 +50,7 @@ class Rules:
     otherwise: Policy = "keep"
     create_on_update: bool = True
     must_match: bool = False
+    outbox: Outbox | None = None
 
 
 @dataclass
@@ -59,6 +63,11 @@ class Changing:
     made: set[tuple[str, str]] = field(default_factory=set)
     written: list[tuple[CompiledMapping, Record]] = field(default_factory=list)
     _last: tuple[str, str, Record] | None = None
+
+    @cached_property
+    def _telling(self) -> Telling | None:
+        outbox = self.rules.outbox
+        return None if outbox is None else Telling(outbox, self.rules.mapping_set, self.rules.now)
 
     def apply(self, change: Change) -> Changed:
         """Carry out one change; Refused, with what was done before it still to be undone, when it cannot be."""
@@ -167,6 +176,8 @@ class Changing:
         if gone and not change.cascade:
             counted = [f"{kind}: {count}" for kind, count in gone.items()]
             raise Refused(Issue("record-contains", change.type, {"contents": counted}))
+        if self._telling is not None:
+            self._telling.going(self.writer, mapping, key, contents)
         self.writer.delete(mapping.kind, key, now=self.rules.now)
         last = self.store.last_version(mapping.kind.name, key)
         version = None if last is None else (last.version, last.changed)
@@ -206,6 +217,8 @@ class Changing:
         if is_new and outcome == "inserted":
             self.made.add((mapping.kind.name, key))
         became = "created" if is_new else ("unchanged" if outcome == "unchanged" else "updated")
+        if self._telling is not None and became != "unchanged":
+            self._telling.stored(mapping, key, "create" if became == "created" else "update")
         issues = [*written.issues, *said]
         self._last = (mapping.kind.name, key, after)
         return Changed(became, mapping, key, mapping.version_of(after), written.elements, issues)  # type: ignore[arg-type]
@@ -239,6 +252,11 @@ class Changing:
             record = self._stored((changed.mapping, changed.key))  # what came after it may have changed it
         changed.version = changed.mapping.version_of(record)
         return changed.mapping.serve(record, issues)
+
+    def told(self) -> None:
+        """Put what was changed into the outbox, now that all is written."""
+        if self._telling is not None:
+            self._telling.put(self.writer, self.store)
 
     def settled(self, changed: Changed) -> None:
         """Give a change the version that its record has now that all is written."""

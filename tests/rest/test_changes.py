@@ -415,3 +415,13 @@ def test_no_person_number_stands_in_a_url(send: Send) -> None:
         answer = send(method, f"Patient?identifier=urn:oid:2.16.578.1.12.4.1.4.1|{PERSON}", {"resourceType": "Patient"})
         assert (answer.status_code, code_of(answer)) == (400, "person-number-in-url")
         assert PERSON not in answer.text
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
+def test_a_change_is_not_answered_in_lines(send: Send, store: Store, method: str) -> None:
+    patient = first(send, "Patient")
+    path = "Patient" if method == "POST" else f"Patient/{patient['id']}"
+    before = store.digest()
+    answer = send(method, f"{path}?_format=ndjson", patient)
+    assert (answer.status_code, code_of(answer)) == (406, "format-not-acceptable")
+    assert store.digest() == before
