@@ -21,6 +21,7 @@ from fhir_facade.api_pages import PATH as PAGES
 from fhir_facade.api_pages import page_files, page_headers
 from fhir_facade.json_text import JsonLimits
 from fhir_facade.mapping.mapping_set import MappingSet, load_mapping_set
+from fhir_facade.npr.shipped import shipped_rules
 from fhir_facade.outbox.delivering import Delivering, Teller
 from fhir_facade.outbox.state import status
 from fhir_facade.outcome import Issue, Refused, operation_outcome
@@ -107,6 +108,8 @@ def build_app(settings: Settings) -> Server:
         explain=settings.explain,
         rendered=Rendered(settings.rendered_bytes),
         writing=_writing(store, settings),
+        npr_rules=cache(lambda: shipped_rules(settings.mappings / "records", settings.npr_rules, catalogue)),
+        npr_patients=settings.npr_patients,
         json_limits=JsonLimits(settings.json_width, settings.json_values),
     )
     log = AccessLog(settings.log_level)

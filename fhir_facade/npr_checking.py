@@ -6,13 +6,14 @@ patients refer to, and the first faults of the reader.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Protocol
 
 from fhir_facade.contracts import Record
-from fhir_facade.mapping.kinds import Kinds
+from fhir_facade.mapping.kinds import Kind, Kinds
 from fhir_facade.npr.graph import Graph, everything, shared_kinds
 from fhir_facade.npr.rules import RuleSet
 from fhir_facade.npr.verdict import Judging, Verdict
@@ -21,7 +22,6 @@ from fhir_facade.store.batches import Batch
 from fhir_facade.store.npr_envelope import read_envelope
 from fhir_facade.store.npr_read import read_message
 from fhir_facade.store.npr_tree import Module, NprTable
-from fhir_facade.store.records import Store
 
 FAULT = "reading_fault"
 FOLLOWS = "record-under-refused"  # a fault that is there because of another
@@ -63,29 +63,76 @@ def check_message(path: Path, table: NprTable, kinds: Kinds, rules: RuleSet, tod
         yield Checked([(each, lines.get(id(each.record), 0)) for each in verdicts], batch.issues)
 
 
-def check_store(store: Store, kinds: Kinds, rules: RuleSet, today: str) -> Iterator[Checked]:
+def check_store(store: Patients, kinds: Kinds, rules: RuleSet, today: str) -> Iterator[Checked]:
     """Judge all records of a store: what patients share first, then some patients at a time."""
-    beside = {kind.name for kind in rules.kinds if kind.name not in kinds.by_name}
-    tells = frozenset(name for name in everything(rules.kinds) if name.partition(".")[0] not in beside)
-    judging = Judging(rules, tells)
-    shared_names = shared_kinds(kinds)
-    told_of = _referred_to(kinds)
-    shared = Graph({name: list(store.scan(name)) for name in shared_names & told_of}, today=today)
-    yield _checked(judging, shared)
-    for name in shared_names - told_of:  # envelopes of messages: what is stored is of no message in particular
+    stored = StoredPatients(store, kinds, rules, today)
+    yield _checked(stored.judging, stored.shared)
+    for name in stored.alone:
         for record in store.scan(name):
-            yield _checked(judging, Graph({name: [record]}, today=today))
-    root = subject(kinds, shared_names)
-    links = {kind.name: link.name for kind in kinds for link in kind.links.values() if link.to == root}
-    everybody = store.scan(root)
+            yield _checked(stored.judging, Graph({name: [record]}, today=today))
+    everybody = store.scan(stored.root)
     while people := list(islice(everybody, TOGETHER)):
+        for graph in stored.graphs(people):
+            yield _checked(stored.judging, graph)
+
+
+class Patients(Protocol):
+    """What judging asks of a store."""
+
+    def scan(self, kind: str, /) -> Iterator[Record]:
+        """All records of a kind."""
+        ...
+
+    def related(self, kind: str, link: str, keys: Sequence[str], /) -> dict[str, list[Record]]:
+        """The records of a kind that refer to the keys, by key."""
+        ...
+
+
+class StoredPatients:
+    """The patients of a store, each with all records about them, ready to be judged.
+
+    `root` is the kind that all others are about, `shared` what many patients share. What is `alone` belongs to nobody:
+    envelopes of messages, since what is stored is of no message in particular.
+    """
+
+    def __init__(self, store: Patients, kinds: Kinds, rules: RuleSet, today: str) -> None:
+        self.store, self.today = store, today
+        beside = {kind.name for kind in rules.kinds if kind.name not in kinds.by_name}
+        self.tells = frozenset(name for name in everything(rules.kinds) if name.partition(".")[0] not in beside)
+        self.judging = Judging(rules, self.tells)
+        shared_names = shared_kinds(kinds)
+        told_of = _referred_to(kinds)
+        self.shared = Graph({name: list(store.scan(name)) for name in shared_names & told_of}, today=today)
+        self.alone = shared_names - told_of
+        self.root = subject(kinds, shared_names)
+        self.links = {kind.name: link.name for kind in kinds for link in kind.links.values() if link.to == self.root}
+
+    def graphs(self, people: Sequence[Record]) -> Iterator[Graph]:
+        """The records about each of some patients."""
         keys = [str(person["$key"]) for person in people]
-        records = {person["$key"]: {root: [person]} for person in people}
-        for name, link in links.items():
-            for key, found in store.related(name, link, keys).items():
+        records = {person["$key"]: {self.root: [person]} for person in people}
+        for name, link in self.links.items():
+            for key, found in self.store.related(name, link, keys).items():
                 records[key][name] = found
         for key in keys:
-            yield _checked(judging, Graph(records[key], shared=shared, today=today, tells=tells))
+            yield Graph(records[key], shared=self.shared, today=self.today, tells=self.tells)
+
+    def about(self, kind: Kind, record: Record) -> str | None:
+        """The key of the patient that a record is about, None where it is about nobody."""
+        if kind.name == self.root:
+            return str(record["$key"])
+        link = self.links.get(kind.name)
+        return record.get(f"${link}") if link else None
+
+
+def below(kinds: Kinds, graph: Graph, kind: str, key: str) -> set[tuple[str, str]]:
+    """A record of a graph and all that refer to it, in one step or several: kinds and keys."""
+    found = {(kind, key)}
+    for each in kinds:  # references point backwards in their order
+        for record in graph.records.get(each.name, ()):
+            if any((link.to, record.get(f"${link.name}")) in found for link in each.links.values()):
+                found.add((each.name, record["$key"]))
+    return found
 
 
 def subject(kinds: Kinds, shared: Iterable[str]) -> str:

@@ -23,7 +23,10 @@ from fhir_facade.mapping.mapping_set import MappingSet
 from fhir_facade.rest.access_log import AccessLog
 from fhir_facade.rest.capabilities import capability_statement
 from fhir_facade.rest.lineage import operation_definition
+from fhir_facade.rest.npr_check import judged_types
+from fhir_facade.rest.npr_check import operation_definition as npr_check_definition
 from fhir_facade.rest.openapi import EXAMPLE_BASE, http_examples, openapi
+from fhir_facade.rest.services import plain_rules
 from fhir_facade.rest.surface import SURFACE
 from fhir_facade.settings import Settings
 from fhir_facade.workers import Place, run_workers
@@ -164,5 +167,8 @@ def api_files(mapping_set: MappingSet) -> dict[str, bytes]:
         "openapi.json": orjson.dumps(openapi(mapping_set, EXAMPLE_BASE, __version__), option=indent),
         "capability-statement.json": orjson.dumps(statement, option=indent),
         "operation-lineage.json": orjson.dumps(operation_definition(mapping_set, __version__), option=indent),
+        "operation-npr-check.json": orjson.dumps(
+            npr_check_definition(judged_types(mapping_set, plain_rules()), __version__), option=indent
+        ),
         "requests.http": http_examples(mapping_set).encode(),
     }

@@ -75,6 +75,12 @@ class Settings(BaseSettings):
         default="keep",
         description="What becomes of elements that no mapping row takes, when neither request nor mapping says it.",
     )
+    npr_rules: Path | None = Field(
+        default=None, description="A rule file of your own for Norsk pasientregister: more rules, and rules switched."
+    )
+    npr_patients: int = Field(
+        default=500, ge=1, description="Patients that one answer of $npr-check is about at most; else 422."
+    )
     read_only: bool = Field(default=False, description="Answers reads and searches only; nothing can be changed.")
     create_on_update: bool = Field(
         default=True, description="Lets an update (PUT) make a resource that is not there yet."

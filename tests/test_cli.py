@@ -132,12 +132,13 @@ def test_serve_does_not_start_with_faulty_mappings(tmp_path: Path, monkeypatch: 
     assert "opphold.encounter.yaml:" in told.stderr
 
 
-def test_openapi_prints_the_document_and_writes_four_files(tmp_path: Path) -> None:
+def test_openapi_prints_the_document_and_writes_its_files(tmp_path: Path) -> None:
     printed = orjson.loads(run("openapi").stdout)
     assert printed["openapi"] == "3.1.0"
     assert run("openapi", "--out", tmp_path / "api").exit_code == 0
     names = sorted(path.name for path in (tmp_path / "api").iterdir())
-    assert names == ["capability-statement.json", "openapi.json", "operation-lineage.json", "requests.http"]
+    operations = ["operation-lineage.json", "operation-npr-check.json"]
+    assert names == ["capability-statement.json", "openapi.json", *operations, "requests.http"]
     assert orjson.loads((tmp_path / "api" / "openapi.json").read_bytes()) == printed
 
 

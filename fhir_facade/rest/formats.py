@@ -26,8 +26,7 @@ FORMAT_NAMED = re.compile(rb"(?:^|&)(?:_format|[^=&]*%[^=&]*)=").search
 
 def choose_format(request: Request, row: Interaction) -> None:
     """Set the format of a request; Refused with 406 when none that this row has will do. _format goes before Accept."""
-    gives_lines = row.code == "search-type" or (row.takes_resource and row.reads != "write")
-    offered = OF_LISTS if gives_lines else ANY
+    offered = OF_LISTS if gives_lines(row) else ANY
     form = b"" if row.takes_resource else request.body or b""
     named = _named(request.query) or _named(form)
     accept = request.headers.get(b"accept", b"")
@@ -38,6 +37,11 @@ def choose_format(request: Request, row: Interaction) -> None:
         at, said = ("_format", named) if named else ("", accept.decode("latin-1"))
         raise Refused(Issue("format-not-acceptable", at, {"format": shown(said), "allowed": list(offered)}))
     request.format = chosen
+
+
+def gives_lines(row: Interaction) -> bool:
+    """Whether a row answers many resources, which may be given a line each."""
+    return row.code == "search-type" or (row.code == "validate" and row.takes_resource)
 
 
 def of_faults(request: Request) -> str:

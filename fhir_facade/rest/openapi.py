@@ -56,6 +56,7 @@ SEARCHES = ("search-type", "search-system", "search-compartment")
 AS_TEXT = {"schema": {"type": "string"}}
 """What is said of a format that a JSON schema cannot describe."""
 SHAPING = {*RESULT_PARAMETERS} - {"_count", "_page"}
+JUDGING = ("validate", "npr-check")
 VERSIONED = ("read", "vread", "lineage")
 """Interactions whose answer has a version that can be asked about."""
 
@@ -123,7 +124,7 @@ def _operation(mapping_set: MappingSet, row: Interaction, place: Place) -> dict[
     resource_type = place.type
     parameters = list(_parameters(mapping_set, row, place))
     on_instances = row.operation and "{id}" in row.template
-    level = "instance" if on_instances and (resource_type in TERMINOLOGY_TYPES or row.code == "validate") else ""
+    level = "instance" if on_instances and (resource_type in TERMINOLOGY_TYPES or row.code in JUDGING) else ""
     if _is_conditional(row):
         level = "by-search"
     form = row.takes_body and row.code not in (*CHANGES, "transaction")
@@ -154,7 +155,7 @@ def _faults(row: Interaction) -> list[str]:
     changing = row.code in (*CHANGES, "transaction")
     unlikely = set() if changing else set(CHANGE_FAULTS)
     unlikely |= set() if row.takes_body else BODY_FAULTS
-    unlikely |= set() if row.code == "expand" or changing else {"422"}
+    unlikely |= set() if row.code in ("expand", "npr-check") or changing else {"422"}
     unlikely |= set() if changing or "{id}" in row.template or row.code in ("search-type", *HISTORIES) else {"410"}
     return sorted(FAULTS.keys() - unlikely)
 
@@ -174,7 +175,7 @@ def _body(row: Interaction, resource_type: str, parameters: list[dict[str, Any]]
     if row.takes_resource:
         resource = {"type": "object", "description": "A resource, or a Parameters with one; what it is, is judged."}
         lines = {"type": "string", "description": "A resource a line, answered with an OperationOutcome a line."}
-        content = {MEDIA: {"schema": resource}, LINES: {"schema": lines}}
+        content = {MEDIA: {"schema": resource}} | ({LINES: {"schema": lines}} if row.code == "validate" else {})
         return {"content": content, "required": "{id}" not in row.template}
     properties = {each["name"]: each["schema"] for each in parameters if each["in"] == "query"}
     form: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
@@ -279,8 +280,7 @@ def _of_result(row: Interaction, place: Place, name: str, kind: str, example: st
     """The schema of what shapes an answer: of the types that a search finds, or of the one that is read."""
     searching = row.code in SEARCHES
     types = (place.type,) if place.type else place.searched if searching else row.answers
-    lines = row.code == "search-type" or row.takes_resource
-    return of_result(name, kind, example, types, lines=lines, counting=searching)
+    return of_result(name, kind, example, types, lines=gives_lines(row), counting=searching)
 
 
 def _taken(row: Interaction, place: Place) -> Mapping[str, tuple[str, str, str]]:

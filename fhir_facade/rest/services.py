@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Literal, Protocol
 from zoneinfo import ZoneInfo
 
@@ -13,6 +14,8 @@ from fhir_facade.bundles.plan import MOST_ENTRIES
 from fhir_facade.contracts import Explained, Known, Page, Query, Record, Stamp
 from fhir_facade.json_text import LIMITS, JsonLimits
 from fhir_facade.mapping.translating import Translations
+from fhir_facade.npr.shipped import shipped_rules
+from fhir_facade.resources import data_root
 from fhir_facade.rest.rendered import Rendered
 from fhir_facade.terminology.catalogue import Catalogue
 from fhir_facade.validation_stream import plain_validator
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from fhir_facade.mapping.mapping_set import MappingSet
     from fhir_facade.mapping.put import Policy
     from fhir_facade.mapping.to_where import SearchPlan
+    from fhir_facade.npr.rules import RuleSet
     from fhir_facade.packages.registry import Packages
     from fhir_facade.profile.validator import Validator
     from fhir_facade.rest.answer import Answer
@@ -39,6 +43,18 @@ if TYPE_CHECKING:
 
 class SearchableStore(Protocol):
     """What HTTP asks of a store."""
+
+    def scan(self, kind: str) -> Iterator[Record]:
+        """Yield every whole record in key order."""
+        ...
+
+    def related(self, kind: str, link: str, keys: Sequence[str]) -> dict[str, list[Record]]:
+        """Return the whole records that point with `link` at the keys, by that key."""
+        ...
+
+    def count(self, kind: str) -> int:
+        """Return how many records of a kind there are."""
+        ...
 
     def check(self) -> None:
         """Ask the database for something small; Refused when it does not answer."""
@@ -112,6 +128,12 @@ OSLO = ZoneInfo("Europe/Oslo")
 MOST_VALIDATED = 4 * 1024 * 1024
 
 
+@cache
+def plain_rules() -> RuleSet:
+    """The registry's rules over the record kinds that are shipped."""
+    return shipped_rules(data_root("mappings") / "records")
+
+
 def clock() -> datetime:
     """This instant; the day of it in Norway is what codes are judged on when no date is given."""
     return datetime.now(UTC).astimezone(OSLO)
@@ -146,7 +168,8 @@ class Services:
     `packages` hold the profiles that /metadata lists. `validator` makes the validator when it is first needed; one
     request may bring `most_validated` bytes to it. `explain` says whether `_explain` is answered. `rendered` are
     resources of `mapping_set`. `writing` is None where the server is for reading only. `json_limits` are those
-    of what is sent to be stored.
+    of what is sent to be stored. `npr_rules` are the registry's, read when they are first needed; at most
+    `npr_patients` are judged by them in one answer.
     """
 
     mapping_set: MappingSet
@@ -165,6 +188,8 @@ class Services:
     rendered: Rendered = field(default_factory=lambda: Rendered(0))
     writing: Writing | None = None
     json_limits: JsonLimits = LIMITS
+    npr_rules: Callable[[], RuleSet] = plain_rules
+    npr_patients: int = 500
     bad_row: Callable[[str, str, BaseException], None] = lambda mapping, row, error: None
 
     @property
@@ -179,7 +204,8 @@ class Interaction:
 
     `operation` is the canonical of an operation's definition; `takes` are its parameters (name → type, example,
     meaning) and `answers` the types that it gives. A body that is a resource may be larger than a form, and be lines.
-    `reads` says what the store is asked for: nothing, one record by its key, what may take longer, or a change.
+    `reads` says what the store is asked for: nothing, one record by its key, what may take longer or surely does, or a
+    change.
     """
 
     code: str
@@ -192,4 +218,4 @@ class Interaction:
     operation: str = ""
     takes: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
     answers: tuple[str, ...] = ()
-    reads: Literal["", "record", "page", "write"] = ""
+    reads: Literal["", "record", "page", "long", "write"] = ""

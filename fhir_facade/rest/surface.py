@@ -36,6 +36,7 @@ from fhir_facade.rest.lineage import CANONICAL as LINEAGE
 from fhir_facade.rest.lineage import TAKES as LINEAGE_TAKES
 from fhir_facade.rest.lineage import lineage
 from fhir_facade.rest.negotiation import JSON, language
+from fhir_facade.rest.npr_check import NPR_CHECK
 from fhir_facade.rest.read import read
 from fhir_facade.rest.rendered import Rendered
 from fhir_facade.rest.routing import Router
@@ -119,6 +120,7 @@ SURFACE: tuple[Interaction, ...] = (
     *HISTORY,
     *EVERYTHING,
     *VALIDATION,
+    *NPR_CHECK,
     *TERMINOLOGY,
 )  # fmt: skip
 

@@ -39,9 +39,9 @@ class Threads:
         """What a row answers, as `handler` makes it; Refused when too many changes are waiting."""
         if row.reads == "write":
             return await self._write(row, handler, services, request)
-        if row.reads != "page" and not (row.reads == "record" and self._remote):
+        if row.reads not in ("page", "long") and not (row.reads == "record" and self._remote):
             return handler(row, services, request)
-        if request.format == JSON and not self._remote:
+        if row.reads == "page" and request.format == JSON and not self._remote:
             try:
                 with services.store.briefly():
                     return handler(row, services, request)

@@ -102,7 +102,8 @@ def a_refusal_has_a_reason_that_no_schema_can_tell(ctx: Any, response: Any, case
     """What the document allows is accepted, or refused for one of the reasons above; all else is a finding."""
     if case.meta is None or not case.meta.generation.mode.is_positive or response.status_code not in (400, 422):
         return
-    if case.method != "DELETE" and is_change(case, response) and "_search" not in case.operation.path:
+    is_sent = is_change(case, response) or (case.method == "POST" and case.operation.path.endswith("/$npr-check"))
+    if case.method != "DELETE" and is_sent and "_search" not in case.operation.path:
         return  # no schema here says what R4, profiles and mappings want of a resource, a patch or a Bundle
     if not response.content:  # HEAD: the same request is sent as GET
         return

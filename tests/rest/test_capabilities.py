@@ -163,7 +163,7 @@ def test_every_claimed_parameter_is_answered_and_its_example_too(ask: Ask, mappi
             continue  # tests/rest/test_terminology_search.py
         own = {"everything"} if resource_type in ("Patient", "Encounter") else set()
         versions = {"vread", "history-instance", "history-type"}
-        assert codes == {"read", "search-type", "lineage", "validate"} | versions | own
+        assert codes == {"read", "search-type", "lineage", "validate", "npr-check"} | versions | own
         known = mapping_set.search.parameters(resource_type)
         for code in parameters:
             for value in (EXAMPLES[known[code].type], known[code].example):
