@@ -69,7 +69,7 @@ def check_store(store: Store, kinds: Kinds, rules: RuleSet, today: str) -> Itera
     tells = frozenset(name for name in everything(rules.kinds) if name.partition(".")[0] not in beside)
     judging = Judging(rules, tells)
     shared_names = shared_kinds(kinds)
-    told_of = _referred_to(kinds)
+    told_of = referred_to(kinds)
     shared = Graph({name: list(store.scan(name)) for name in shared_names & told_of}, today=today)
     yield _checked(judging, shared)
     for name in shared_names - told_of:  # envelopes of messages: what is stored is of no message in particular
@@ -94,7 +94,7 @@ def subject(kinds: Kinds, shared: Iterable[str]) -> str:
     return min(names, key=lambda name: (len(kinds[name].key), bool(kinds[name].links)))
 
 
-def _referred_to(kinds: Kinds) -> frozenset[str]:
+def referred_to(kinds: Kinds) -> frozenset[str]:
     """The kinds that some record, or an item of one, refers to."""
     tables = [links for kind in kinds for links in (kind.links, *(child.links for child in kind.own_lists()))]
     return frozenset(link.to for links in tables for link in links.values())
