@@ -98,6 +98,8 @@ def npr_check(
         raise stop(FAILED, "name either a message or a database: FILE or --db")
     if file is not None and not file.exists():
         raise stop(FAILED, f"{file}: there is no such file")
+    if file is not None and file.is_dir() and not any(each.suffix in (".ndjson", ".xml") for each in file.iterdir()):
+        raise stop(FAILED, f"{file}: there are neither records (KIND.ndjson) nor messages (.xml)")
     from fhir_facade.npr.calendar import day
     from fhir_facade.terminal import now
 

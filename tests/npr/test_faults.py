@@ -239,6 +239,11 @@ def test_a_folder_with_what_is_no_record_is_refused(tmp_path: Path, name: str, t
     assert told in str(raised.value)
 
 
+def test_an_empty_folder_is_no_folder_of_records(tmp_path: Path) -> None:
+    checked = run("npr", "check", tmp_path)
+    assert (checked.exit_code, "there are neither records" in checked.stderr) == (2, True)
+
+
 def run(*arguments: str | Path) -> Result:
     return CliRunner().invoke(app, [str(each) for each in arguments])
 
