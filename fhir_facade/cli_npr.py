@@ -94,12 +94,7 @@ def npr_check(
       fhir-facade npr check --db hospital.db --format csv > findings.csv
       fhir-facade npr check faulty/ --against faulty/manifest.ndjson
     """
-    if (file is None) == (db is None):
-        raise stop(FAILED, "name either a message or a database: FILE or --db")
-    if file is not None and not file.exists():
-        raise stop(FAILED, f"{file}: there is no such file")
-    if file is not None and file.is_dir() and not any(each.suffix in (".ndjson", ".xml") for each in file.iterdir()):
-        raise stop(FAILED, f"{file}: there are neither records (KIND.ndjson) nor messages (.xml)")
+    _can_be_judged(file, db)
     from fhir_facade.npr.calendar import day
     from fhir_facade.terminal import now
 
@@ -115,6 +110,16 @@ def npr_check(
             good = _reported(checked, ruleset, form, lang, frozenset(list(Level)[list(Level).index(level) :]), stack)
     if not good:
         raise typer.Exit(FOUND)
+
+
+def _can_be_judged(file: Path | None, db: Location | None) -> None:
+    """Stops unless there is something to judge."""
+    if (file is None) == (db is None):
+        raise stop(FAILED, "name either a message or a database: FILE or --db")
+    if file is not None and not file.exists():
+        raise stop(FAILED, f"{file}: there is no such file")
+    if file is not None and file.is_dir() and not any(each.suffix in (".ndjson", ".xml") for each in file.iterdir()):
+        raise stop(FAILED, f"{file}: there are neither records (KIND.ndjson) nor messages (.xml)")
 
 
 def _reported(
