@@ -21,6 +21,7 @@ from fhir_facade.cli_npr import npr_check
 from fhir_facade.cli_outbox import outbox_app
 from fhir_facade.cli_profiles import profiles_app
 from fhir_facade.cli_put import put
+from fhir_facade.cli_synth import Patients, Seed, synth
 from fhir_facade.cli_terminology import terminology_app
 from fhir_facade.cli_validate import validate
 from fhir_facade.terminal import (
@@ -64,9 +65,8 @@ npr.command("check")(npr_check)
 app.command("explain")(explain)
 app.command("put")(put)
 app.command("validate")(validate)
+app.command("synth")(synth)
 
-Patients = Annotated[int, typer.Option(min=1, max=10_000_000, help="How many patients.")]
-Seed = Annotated[int, typer.Option(help="The same seed gives the same data.")]
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")]
 Host = Annotated[
     str | None, typer.Option(help="Address to listen on: loopback, unless the data is declared synthetic.")
@@ -226,26 +226,6 @@ def load(
     if len(lines) > rows:
         say("\n".join(lines[rows:]))
     raise typer.Exit(summary.exit_code)
-
-
-@app.command()
-def synth(
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the NDJSON files go, one for each kind.")],
-    patients: Patients = 300,
-    seed: Seed = 1,
-) -> None:
-    """Write synthetic records as NDJSON, one file for each record kind.
-
-    \b
-    Example:
-      fhir-facade synth --patients 1000 --seed 7 --out records/
-    """
-    from fhir_facade.store.synthetic import write_ndjson
-
-    with faults_are_told(), progress_bar() as bar:
-        task = bar.add_task("patients", total=patients)
-        write_ndjson(out, patients, seed, lambda done: bar.update(task, completed=max(done, 0)))
-    say(f"{patients} patients written to {out}")
 
 
 @app.command("map")

@@ -54,7 +54,9 @@ class Tongue(StrEnum):
 
 
 def npr_check(
-    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="NPR-melding (XML).")] = None,
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="NPR-melding (XML), or a folder of records (KIND.ndjson).")
+    ] = None,
     db: Annotated[
         Location | None, typer.Option("--db", parser=database, metavar="DB", help="Judge what is stored here.")
     ] = None,
@@ -70,24 +72,30 @@ def npr_check(
     on: Annotated[
         str | None, typer.Option("--on", metavar="DATE", help="The day to judge on, CCYY-MM-DD; today without it.")
     ] = None,
-) -> None:
-    """Judge a message, or a database, by the rules of Norsk pasientregister.
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            "--against", metavar="MANIFEST",
+            help="Count findings against those that are known, and print the table; judges on the manifest's day.",
+        ),
+    ] = None,
+) -> None:  # fmt: skip
+    """Judge a message, a database or a folder of records by the rules of Norsk pasientregister.
 
     Each finding has the rule, the record with its line, the fields, what the registry does, and the remedy. What
     cannot be known from what is there is named, and is no error.
-    Ends with 0 without errors, 1 when a rule of severity error is broken, 2 when nothing could be judged.
+    A folder has what `fhir-facade synth` writes; its records are judged as they are, also those no store would take.
+    Ends with 0 without errors, 1 when a rule of severity error is broken, 2 when nothing could be judged. With
+    --against it ends with 0 when everything known was found, and of errors nothing else; else with 1.
 
     \b
     Examples:
       fhir-facade npr check message.xml
       fhir-facade npr check --db hospital.db --format csv > findings.csv
+      fhir-facade npr check faulty/ --against faulty/manifest.ndjson
     """
-    if (file is None) == (db is None):
-        raise stop(FAILED, "name either a message or a database: FILE or --db")
-    if file is not None and not file.is_file():
-        raise stop(FAILED, f"{file}: there is no such file")
+    _can_be_judged(file, db)
     from fhir_facade.npr.calendar import day
-    from fhir_facade.npr_reports import WRITERS, Report
     from fhir_facade.terminal import now
 
     today = day(on or now())
@@ -95,18 +103,58 @@ def npr_check(
         raise stop(FAILED, f"--on {on}: a date is expected, such as 2024-06-30")
     with faults_are_told(), ExitStack() as stack:
         ruleset = _rules(rules)
-        report = Report(ruleset, lang, frozenset(list(Level)[list(Level).index(level) :]))
-        stack.callback(report.close)
-        bar = stack.enter_context(progress_bar())
-        task = bar.add_task("records", total=None)
-        for checked in _checked(file, db, ruleset, today, stack):
-            report.add(checked)
-            bar.update(task, advance=len(checked.verdicts))
-        bar.stop()
-        WRITERS[form](report, sys.stdout.buffer)
-        sys.stdout.flush()
-    if report.summary.errors:
+        if against is not None:
+            good = _compared(file, db, ruleset, on and today, against, form, stack)
+        else:
+            checked = _checked(file, db, ruleset, today, stack)
+            good = _reported(checked, ruleset, form, lang, frozenset(list(Level)[list(Level).index(level) :]), stack)
+    if not good:
         raise typer.Exit(FOUND)
+
+
+def _can_be_judged(file: Path | None, db: Location | None) -> None:
+    """Stops unless there is something to judge."""
+    if (file is None) == (db is None):
+        raise stop(FAILED, "name either a message or a database: FILE or --db")
+    if file is not None and not file.exists():
+        raise stop(FAILED, f"{file}: there is no such file")
+    if file is not None and file.is_dir() and not any(each.suffix in (".ndjson", ".xml") for each in file.iterdir()):
+        raise stop(FAILED, f"{file}: there are neither records (KIND.ndjson) nor messages (.xml)")
+
+
+def _reported(
+    found: Iterator[Checked], rules: RuleSet, form: Form, lang: str, levels: frozenset[str], stack: ExitStack
+) -> bool:
+    """Print the findings; whether none is an error."""
+    from fhir_facade.npr_reports import WRITERS, Report
+
+    report = Report(rules, lang, levels)
+    stack.callback(report.close)
+    bar = stack.enter_context(progress_bar())
+    task = bar.add_task("records", total=None)
+    for checked in found:
+        report.add(checked)
+        bar.update(task, advance=len(checked.verdicts))
+    bar.stop()
+    WRITERS[form](report, sys.stdout.buffer)
+    sys.stdout.flush()
+    return not report.summary.errors
+
+
+def _compared(
+    file: Path | None, db: Location | None, rules: RuleSet, on: str | None, manifest: Path, form: Form, stack: ExitStack
+) -> bool:
+    """Print the table of what was found against what is known; whether they agree."""
+    from fhir_facade.npr.calendar import day
+    from fhir_facade.npr_confusion import WRITERS, against
+    from fhir_facade.terminal import now
+
+    confusion, of_manifest = against(manifest, rules)
+    for checked in _checked(file, db, rules, on or of_manifest or day(now()) or "", stack):
+        confusion.add(checked)
+    WRITERS[form](confusion, sys.stdout.buffer)
+    sys.stdout.flush()
+    return confusion.is_whole
 
 
 def _rules(site: Path | None) -> RuleSet:
@@ -124,13 +172,17 @@ def _rules(site: Path | None) -> RuleSet:
 
 def _checked(file: Path | None, db: Location | None, rules: RuleSet, today: str, stack: ExitStack) -> Iterator[Checked]:
     from fhir_facade.npr_checking import check_message, check_store
+    from fhir_facade.npr_folder import check_folder
     from fhir_facade.store.npr_table import load_table
 
     folder = settings_with().mappings
     mapping_set = mapping_set_of(folder)
     if file is not None:
         table = load_table(folder / "npr-melding.yaml", mapping_set.kinds)
-        yield from check_message(file, table, mapping_set.kinds, rules, today)
+        if file.is_dir():
+            yield from check_folder(file, table, mapping_set.kinds, rules, today)
+        else:
+            yield from check_message(file, table, mapping_set.kinds, rules, today)
     elif db is not None:
         store = open_store(db, mapping_set, must_exist=True)
         stack.callback(store.close)

@@ -101,7 +101,7 @@ class StoredPatients:
         self.tells = frozenset(name for name in everything(rules.kinds) if name.partition(".")[0] not in beside)
         self.judging = Judging(rules, self.tells)
         shared_names = shared_kinds(kinds)
-        told_of = _referred_to(kinds)
+        told_of = referred_to(kinds)
         self.shared = Graph({name: list(store.scan(name)) for name in shared_names & told_of}, today=today)
         self.alone = shared_names - told_of
         self.root = subject(kinds, shared_names)
@@ -141,7 +141,7 @@ def subject(kinds: Kinds, shared: Iterable[str]) -> str:
     return min(names, key=lambda name: (len(kinds[name].key), bool(kinds[name].links)))
 
 
-def _referred_to(kinds: Kinds) -> frozenset[str]:
+def referred_to(kinds: Kinds) -> frozenset[str]:
     """The kinds that some record, or an item of one, refers to."""
     tables = [links for kind in kinds for links in (kind.links, *(child.links for child in kind.own_lists()))]
     return frozenset(link.to for links in tables for link in links.values())

@@ -84,10 +84,12 @@ class Rule:
 
 @dataclass(frozen=True)
 class RuleSet:
-    """The rules that are on, in the order of their numbers; `sector` and `unit` tell those of a record, by its kind."""
+    """The rules that are on, in the order of their numbers; `words` are what they may name. `sector` and `unit` tell
+    those of a record, by its kind."""
 
     rules: tuple[Rule, ...]
     kinds: Kinds
+    words: Words = field(repr=False)
     switched_off: tuple[str, ...] = ()
     sector: Mapping[str, Teller] = field(default_factory=dict)
     unit: Mapping[str, Teller] = field(default_factory=dict)
@@ -113,7 +115,7 @@ def load_rules(file: Path, kinds: Kinds, codes: Codes, site: Path | None = None)
         switched.append(replace(rule, severity=severity) if severity else rule)  # type: ignore[arg-type]
     off = tuple(sorted(number for number, said in loader.switches.items() if said == "off"))
     ordered = tuple(sorted(switched, key=lambda rule: rule.number))
-    return RuleSet(ordered, kinds, off, loader.tellers(SECTOR), loader.tellers(UNIT))
+    return RuleSet(ordered, kinds, loader.words, off, loader.tellers(SECTOR), loader.tellers(UNIT))
 
 
 class _Loader:
@@ -215,7 +217,7 @@ class _Loader:
         """Whether the single values of a row are what they may be."""
         before = len(self.findings)
         number = row["number"]
-        if not NUMBER(number) or (own and number.startswith(OURS)):
+        if not NUMBER(number) or (own and is_ours(number)):
             self.fault(row.at("number"), f"'{number}' is no number for a rule here, such as SITE-1")
         if number in self.rules:
             self.fault(row.at("number"), f"there is a rule {number} already")
@@ -282,6 +284,11 @@ class _Loader:
         """What tells a term of a record, by its kind."""
         paths = {kind.name: self._path(kind, term) for kind in self.kinds}
         return {name: told(self.words, self.kinds[name], path) for name, path in paths.items() if path}
+
+
+def is_ours(number: str) -> bool:
+    """Whether a rule came with the package: a deployment's have numbers of their own."""
+    return number.startswith(OURS)
 
 
 def _texts(value: Any) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fhir_facade.mapping.load_kinds import load_kinds
+from fhir_facade.npr.faults import FaultTable, load_faults
 from fhir_facade.npr.functions import Codes
 from fhir_facade.npr.rules import RuleSet, load_rules
 from fhir_facade.resources import data_root
@@ -19,3 +20,8 @@ def shipped_rules(records: Path, site: Path | None = None, catalogue: Catalogue 
     home = data_root("profiles") / "npr"
     kinds = load_kinds(records, home / "records")
     return load_rules(home / "rules.yaml", kinds, Codes(catalogue or Catalogue()), site)
+
+
+def shipped_faults(rules: RuleSet) -> FaultTable:
+    """The faults that can be put into synthetic records; MappingError where the table is faulty."""
+    return load_faults(data_root("profiles") / "npr" / "faults.yaml", rules)

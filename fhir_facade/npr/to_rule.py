@@ -81,6 +81,34 @@ def told(words: Words, kind: Kind, expression: str) -> Callable[[Any, Any], Any]
     return source.compile("told", f"npr {kind.name} {expression}")
 
 
+@dataclass(frozen=True)
+class Values:
+    """What an expression gives, seen from a record or item: `read` (graph, record, item) → the values that are there.
+
+    `kind` and `child` name the kind, and the list of it, that they are of where they are records; else `kind` is "".
+    """
+
+    read: Callable[[Any, Any, Any], list[Any]]
+    kind: str
+    child: str
+
+
+def values(words: Words, record: str, expression: str) -> Values:
+    """The values of an expression over a record kind, or over a list of it ("kind.list"); RuleFault."""
+    kind, child = _over(words, record)
+    writer = RuleWriter(words, Place("i", kind, child, "r"))
+    source = writer.source
+    try:
+        found = writer.value(parse(expression), writer.root)
+        text = writer.many(found)
+    except FhirPathError as error:
+        raise RuleFault(str(error)) from None
+    with source.block("def values(g, r, i):"):
+        source.line(f"return {text}")
+    name, _, inside = found.place.label.partition(".") if found.place else ("", "", "")
+    return Values(source.compile("values", f"npr {record} {expression}"), name, inside)
+
+
 class RecordFault(RuleFault):
     """A rule about a record that there is not."""
 

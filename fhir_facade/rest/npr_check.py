@@ -51,7 +51,7 @@ def npr_check(services: Services, request: Request) -> Answer:
     day = arguments.get("on") or services.now().date()
     stored = StoredPatients(services.store, services.mapping_set.kinds, rules, str(day))
     issues: list[Issue] = []
-    if request.body:
+    if request.method == "POST":
         told = _sent(services, request, rules, stored, issues)
     elif request.id:
         told = _one(services, request, rules, stored)

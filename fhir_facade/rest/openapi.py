@@ -10,6 +10,7 @@ from fhir_facade.rest.capabilities import described
 from fhir_facade.rest.compartments import ALL
 from fhir_facade.rest.everything import CODE as EVERYTHING
 from fhir_facade.rest.everything import types_of
+from fhir_facade.rest.formats import gives_lines
 from fhir_facade.rest.includes import ANY, INCLUDE, REVINCLUDE, forward_values, reverse_values
 from fhir_facade.rest.includes import NAMES as INCLUDES
 from fhir_facade.rest.openapi_values import VALUES, listed, of_input, of_result, of_search

@@ -30,11 +30,11 @@ class MergeStore(Protocol):
 
 def generate(patients: int, seed: int, *, institutions: int = 2, until: date = UNTIL) -> Iterator[tuple[str, Record]]:
     """Yield (kind, record): places first, then patient after patient; references point backwards."""
-    for records in _by_patient(patients, seed, institutions, until):
+    for records in by_patient(patients, seed, institutions, until):
         yield from records
 
 
-def _by_patient(patients: int, seed: int, institutions: int, until: date) -> Iterator[list[tuple[str, Record]]]:
+def by_patient(patients: int, seed: int, institutions: int, until: date) -> Iterator[list[tuple[str, Record]]]:
     """The country's records, then the records of each patient."""
     calendar = Calendar(until)
     country = build(seed, institutions, calendar)
@@ -48,7 +48,7 @@ def write_ndjson(folder: Path, patients: int, seed: int, on_progress: Progress =
     folder.mkdir(parents=True, exist_ok=True)
     files: dict[str, BinaryIO] = {}
     with ExitStack() as stack:
-        for done, records in enumerate(_by_patient(patients, seed, 2, UNTIL)):
+        for done, records in enumerate(by_patient(patients, seed, 2, UNTIL)):
             for kind, record in records:
                 if kind not in files:
                     files[kind] = stack.enter_context((folder / f"{kind}.ndjson").open("wb"))
@@ -66,7 +66,7 @@ def load_into(
     on_progress: Progress = lambda done: None,
 ) -> None:
     """Merge the records into a store, some hundred patients a transaction, kinds in order of reference."""
-    people = _by_patient(patients, seed, 2, UNTIL)
+    people = by_patient(patients, seed, 2, UNTIL)
     done = -1  # the first batch item is the country, not a patient
     while batch := list(islice(people, BATCH)):
         by_kind: dict[str, list[Record]] = {}

@@ -135,6 +135,7 @@ def test_references_inside_a_bundle_are_followed(ask: Ask, stay: dict[str, Any])
         ("POST", "$npr-check", {"resourceType": "Parameters"}, 400, "body-not-parameters"),
         ("POST", "Encounter/$npr-check", {"resourceType": "Patient"}, 422, "type-not-of-path"),
         ("POST", "$npr-check", [], 400, "json-not-json"),
+        ("POST", "Encounter/$npr-check", None, 400, "body-needed"),
         ("DELETE", "$npr-check", None, 405, "method-not-allowed"),
     ],
 )
