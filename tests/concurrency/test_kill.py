@@ -164,3 +164,26 @@ def versions_of(client: httpx.Client, place: str) -> Any:
     answer = client.get(f"{place}/_history")
     assert answer.status_code in (200, 404)
     return answer.status_code == 200
+
+
+def test_what_was_begun_is_answered_when_the_server_is_asked_to_end(place: Location, tmp_path: Path) -> None:
+    """What was not answered was not begun either: nothing of it is stored."""
+    print(f"seed {SEED}")
+    with serving(place, tmp_path) as server:
+        writers = [Writing(server, n, 0, random.Random(f"{SEED} end {n}")) for n in range(WRITERS)]
+        for writer in writers:
+            writer.start()
+        while sum(len(writer.kept) for writer in writers) < 10 * WRITERS:
+            time.sleep(0.01)
+        assert server.stop() == 0
+        for writer in writers:
+            writer.join()
+            assert not writer.faults
+    with serving(place, tmp_path) as server, server.client() as client:
+        for writer in writers:
+            assert judged(server, writer)
+            for number in writer.doubtful:
+                answer = client.get(f"/Patient/{patient_id(number)}")
+                etag, name = writer.kept.get(number, ("", None))
+                assert (answer.status_code == 200) == (name is not None)
+                assert answer.status_code != 200 or answer.headers["etag"] == etag
