@@ -51,7 +51,7 @@ def npr_check(services: Services, request: Request) -> Answer:
     day = arguments.get("on") or services.now().date()
     stored = StoredPatients(services.store, services.mapping_set.kinds, rules, str(day))
     issues: list[Issue] = []
-    if request.method == "POST":
+    if request.body or (request.method == "POST" and not request.id):
         told = _sent(services, request, rules, stored, issues)
     elif request.id:
         told = _one(services, request, rules, stored)
@@ -178,6 +178,10 @@ def _resource(services: Services, request: Request) -> Resource:
     said = sent.get("resourceType", request.type)  # where there is none, the structure is at fault
     if request.type and said not in (request.type, "Bundle"):
         raise Refused(Issue("type-not-of-path", f"{said}.resourceType", {"found": str(said), "type": request.type}))
+    if request.id and sent.get("id", request.id) != request.id:
+        raise Refused(Issue("id-not-of-path", f"{said}.id"))
+    if request.id and said != "Bundle":
+        sent = {**sent, "id": request.id}
     return sent
 
 
@@ -250,6 +254,7 @@ def _row(method: str, template: str, documentation: str) -> Interaction:
 
 
 NPR_CHECK: tuple[Interaction, ...] = (
+    _row("POST", f"/{{type}}/{{id}}/{NAME}", "What the patient registry would do with what is to take this place."),
     _row(
         "GET", f"/{{type}}/{{id}}/{NAME}", "What the patient registry would do with this record and what belongs to it."
     ),

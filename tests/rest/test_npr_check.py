@@ -79,6 +79,9 @@ def test_a_stay_that_is_sent_is_judged_in_place_of_the_stored_one(
     assert "NPR-105" not in verdict_of(post(ask, "Encounter/$npr-check", stay, form="parameters"))[1]
     for body in (backwards, {"resourceType": "Parameters", "parameter": [{"name": "resource", "resource": backwards}]}):
         assert "NPR-105" in verdict_of(post(ask, "$npr-check", body, form="parameters"))[1]
+    unnamed = {name: value for name, value in backwards.items() if name != "id"}
+    assert "NPR-105" in verdict_of(post(ask, f"Encounter/{stay['id']}/$npr-check", unnamed, form="parameters"))[1]
+    assert ask("POST", f"/fhir/Encounter/{stay['id']}/$npr-check").status_code == 200  # of what is stored
     assert "NPR-105" not in verdict_of(get(ask, f"Encounter/{stay['id']}/$npr-check", form="parameters"))[1]
     assert lane.services.store.digest() == before  # type: ignore[attr-defined]
 
@@ -134,6 +137,7 @@ def test_references_inside_a_bundle_are_followed(ask: Ask, stay: dict[str, Any])
         ("POST", "$npr-check", {"resourceType": "Bundle", "type": "batch"}, 422, "npr-nothing-judged"),
         ("POST", "$npr-check", {"resourceType": "Parameters"}, 400, "body-not-parameters"),
         ("POST", "Encounter/$npr-check", {"resourceType": "Patient"}, 422, "type-not-of-path"),
+        ("POST", "Encounter/1/$npr-check", {"resourceType": "Encounter", "id": "2"}, 422, "id-not-of-path"),
         ("POST", "$npr-check", [], 400, "json-not-json"),
         ("POST", "Encounter/$npr-check", None, 400, "body-needed"),
         ("DELETE", "$npr-check", None, 405, "method-not-allowed"),
