@@ -6,10 +6,11 @@ patients refer to, and the first faults of the reader.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Protocol
 
 from fhir_facade.contracts import Record
 from fhir_facade.mapping.kinds import Kinds
@@ -36,6 +37,14 @@ class Checked:
 
     verdicts: list[tuple[Verdict, int]]
     faults: list[Issue]
+
+
+class PatientStore(Protocol):
+    """What is asked of a store to put patients together."""
+
+    def related(self, kind: str, link: str, keys: Sequence[str]) -> dict[str, list[Record]]:
+        """Return the whole records that point with a link at the keys, by that key."""
+        ...
 
 
 def check_message(path: Path, table: NprTable, kinds: Kinds, rules: RuleSet, today: str) -> Iterator[Checked]:
@@ -69,23 +78,30 @@ def check_store(store: Store, kinds: Kinds, rules: RuleSet, today: str) -> Itera
     tells = frozenset(name for name in everything(rules.kinds) if name.partition(".")[0] not in beside)
     judging = Judging(rules, tells)
     shared_names = shared_kinds(kinds)
-    told_of = _referred_to(kinds)
+    told_of = referred_to(kinds)
     shared = Graph({name: list(store.scan(name)) for name in shared_names & told_of}, today=today)
     yield _checked(judging, shared)
     for name in shared_names - told_of:  # envelopes of messages: what is stored is of no message in particular
         for record in store.scan(name):
             yield _checked(judging, Graph({name: [record]}, today=today))
-    root = subject(kinds, shared_names)
+    for records in patients(store, kinds, store.scan(subject(kinds, shared_names))):
+        yield _checked(judging, Graph(records, shared=shared, today=today, tells=tells))
+
+
+def patients(
+    store: PatientStore, kinds: Kinds, people: Iterator[Record], wanted: frozenset[str] | None = None
+) -> Iterator[dict[str, list[Record]]]:
+    """The records of each patient by kind, of all kinds or of those wanted; some patients are read at a time."""
+    root = subject(kinds, shared_kinds(kinds))
     links = {kind.name: link.name for kind in kinds for link in kind.links.values() if link.to == root}
-    everybody = store.scan(root)
-    while people := list(islice(everybody, TOGETHER)):
-        keys = [str(person["$key"]) for person in people]
-        records = {person["$key"]: {root: [person]} for person in people}
+    while some := list(islice(people, TOGETHER)):
+        keys = [str(person["$key"]) for person in some]
+        records = {person["$key"]: {root: [person]} for person in some}
         for name, link in links.items():
-            for key, found in store.related(name, link, keys).items():
-                records[key][name] = found
-        for key in keys:
-            yield _checked(judging, Graph(records[key], shared=shared, today=today, tells=tells))
+            if wanted is None or name in wanted:
+                for key, found in store.related(name, link, keys).items():
+                    records[key][name] = found
+        yield from records.values()
 
 
 def subject(kinds: Kinds, shared: Iterable[str]) -> str:
@@ -94,7 +110,7 @@ def subject(kinds: Kinds, shared: Iterable[str]) -> str:
     return min(names, key=lambda name: (len(kinds[name].key), bool(kinds[name].links)))
 
 
-def _referred_to(kinds: Kinds) -> frozenset[str]:
+def referred_to(kinds: Kinds) -> frozenset[str]:
     """The kinds that some record, or an item of one, refers to."""
     tables = [links for kind in kinds for links in (kind.links, *(child.links for child in kind.own_lists()))]
     return frozenset(link.to for links in tables for link in links.values())

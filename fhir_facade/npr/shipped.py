@@ -1,11 +1,13 @@
-"""The rules and the record kinds that come with the package."""
+"""The rules, the indicators and the record kinds that come with the package."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from fhir_facade.mapping.kinds import Kinds
 from fhir_facade.mapping.load_kinds import load_kinds
 from fhir_facade.npr.functions import Codes
+from fhir_facade.npr.indicators import IndicatorSet, load_indicators
 from fhir_facade.npr.rules import RuleSet, load_rules
 from fhir_facade.resources import data_root
 from fhir_facade.terminology.catalogue import Catalogue
@@ -19,3 +21,15 @@ def shipped_rules(records: Path, site: Path | None = None, catalogue: Catalogue 
     home = data_root("profiles") / "npr"
     kinds = load_kinds(records, home / "records")
     return load_rules(home / "rules.yaml", kinds, Codes(catalogue or Catalogue()), site)
+
+
+def shipped_indicators(
+    kinds: Kinds, site: Path | None = None, catalogue: Catalogue | None = None, *, drafts: bool = False
+) -> IndicatorSet:
+    """The indicators over record kinds, with a deployment's own file; MappingError where one is faulty.
+
+    `drafts` turns on those whose rule text is not known.
+    """
+    home = data_root("profiles") / "npr"
+    codes = Codes(catalogue or Catalogue())
+    return load_indicators(home / "indicators.yaml", home / "rules.yaml", kinds, codes, site, drafts=drafts)
