@@ -23,6 +23,22 @@ def shipped_rules(records: Path, site: Path | None = None, catalogue: Catalogue 
     return load_rules(home / "rules.yaml", kinds, Codes(catalogue or Catalogue()), site)
 
 
+class Indicators:
+    """The indicators of a deployment: made when they are first asked for, and again when the record kinds change."""
+
+    def __init__(self, site: Path | None = None, catalogue: Catalogue | None = None, *, drafts: bool = False) -> None:
+        self._site, self._catalogue, self._drafts = site, catalogue, drafts
+        self._made: IndicatorSet | None = None
+
+    def over(self, kinds: Kinds) -> IndicatorSet:
+        """The indicators over record kinds; MappingError where one is faulty."""
+        made = self._made
+        if made is None or made.kinds is not kinds:
+            made = shipped_indicators(kinds, self._site, self._catalogue, drafts=self._drafts)
+            self._made = made
+        return made
+
+
 def shipped_indicators(
     kinds: Kinds, site: Path | None = None, catalogue: Catalogue | None = None, *, drafts: bool = False
 ) -> IndicatorSet:

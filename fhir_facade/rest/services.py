@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from fhir_facade.bundles.plan import MOST_ENTRIES
 from fhir_facade.contracts import Explained, Known, Page, Query, Record, Stamp
 from fhir_facade.mapping.translating import Translations
+from fhir_facade.npr.shipped import Indicators
 from fhir_facade.rest.rendered import Rendered
 from fhir_facade.terminology.catalogue import Catalogue
 from fhir_facade.validation_stream import plain_validator
@@ -74,6 +75,18 @@ class SearchableStore(Protocol):
         """
         ...
 
+    def scan(self, kind: str) -> Iterator[Record]:
+        """Yield every whole record of a kind in key order."""
+        ...
+
+    def related(self, kind: str, link: str, keys: Sequence[str]) -> dict[str, list[Record]]:
+        """Return the whole records that point with a link at the keys, by that key."""
+        ...
+
+    def count(self, kind: str) -> int:
+        """Return how many records of a kind there are."""
+        ...
+
     def explain(self, query: Query, search: Searches) -> list[Explained]:
         """Return how each mapping of the type was searched."""
         ...
@@ -99,6 +112,7 @@ class Request:
 
 OSLO = ZoneInfo("Europe/Oslo")
 MOST_VALIDATED = 4 * 1024 * 1024
+MOST_MEASURED = 20_000
 
 
 def clock() -> datetime:
@@ -132,7 +146,8 @@ class Services:
     `translations` are the code maps of `mapping_set`; the lane makes both, whenever the mappings change.
     `packages` hold the profiles that /metadata lists. `validator` makes the validator when it is first needed; one
     request may bring `most_validated` bytes to it. `explain` says whether `_explain` is answered. `rendered` are
-    resources of `mapping_set`. `writing` is None where the server is for reading only.
+    resources of `mapping_set`. `writing` is None where the server is for reading only. `indicators` are counted over
+    at most `most_measured` patients for one answer.
     """
 
     mapping_set: MappingSet
@@ -150,6 +165,8 @@ class Services:
     explain: bool = True
     rendered: Rendered = field(default_factory=lambda: Rendered(0))
     writing: Writing | None = None
+    indicators: Indicators = field(default_factory=Indicators)
+    most_measured: int = MOST_MEASURED
     bad_row: Callable[[str, str, BaseException], None] = lambda mapping, row, error: None
 
     @property

@@ -33,6 +33,7 @@ from fhir_facade.rest.lineage import ANSWERS as LINEAGE_ANSWERS
 from fhir_facade.rest.lineage import CANONICAL as LINEAGE
 from fhir_facade.rest.lineage import TAKES as LINEAGE_TAKES
 from fhir_facade.rest.lineage import lineage
+from fhir_facade.rest.measures import MEASURES
 from fhir_facade.rest.negotiation import JSON, language
 from fhir_facade.rest.read import read
 from fhir_facade.rest.rendered import Rendered
@@ -119,6 +120,7 @@ SURFACE: tuple[Interaction, ...] = (
     *EVERYTHING,
     *VALIDATION,
     *TERMINOLOGY,
+    *MEASURES,
 )  # fmt: skip
 
 
