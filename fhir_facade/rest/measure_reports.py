@@ -6,13 +6,14 @@ contained List of what was counted. What is grouped by, such as a department, is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from fhir_facade.contracts import Resource
-from fhir_facade.mapping.mapping_set import CompiledMapping, MappingSet
+from fhir_facade.mapping.mapping_set import MappingSet
 from fhir_facade.npr.counting import Group, Period, Tally
 from fhir_facade.npr.indicators import POPULATIONS, Stratifier
+from fhir_facade.npr_measuring import labels, naming
 from fhir_facade.rest.measure_resources import OWN, improvement, population_code
 from fhir_facade.rest.services import SearchableStore
 
@@ -123,15 +124,3 @@ def namer(mapping_set: MappingSet, store: SearchableStore, base_url: str, tally:
         return shown.get((stratifier.asked.gives, group)) or {"text": group}
 
     return name
-
-
-def naming(mapping_set: MappingSet, kind: str) -> CompiledMapping | None:
-    """The mapping that names records of a kind: as an organisation where they are one."""
-    found = mapping_set.for_kind(kind)
-    return next((each for each in found if each.resource_type == "Organization"), found[0] if found else None)
-
-
-def labels(mapping: CompiledMapping, store: SearchableStore, keys: list[str]) -> Mapping[str, str]:
-    """The names of records as their resources have them; the key where there is none."""
-    records = store.get_many(mapping.kind.name, keys)
-    return {key: str(mapping.served(record, []).get("name") or key) for key, record in records.items()}
