@@ -21,13 +21,14 @@ from fhir_facade.api_pages import PATH as PAGES
 from fhir_facade.api_pages import page_files, page_headers
 from fhir_facade.json_text import JsonLimits
 from fhir_facade.mapping.mapping_set import MappingSet, load_mapping_set
-from fhir_facade.npr.shipped import shipped_rules
+from fhir_facade.npr.shipped import Indicators, shipped_rules
 from fhir_facade.outbox.delivering import Delivering, Teller
 from fhir_facade.outbox.state import status
 from fhir_facade.outcome import Issue, Refused, operation_outcome
 from fhir_facade.reloading import Reloader
 from fhir_facade.rest.access_log import AccessLog
 from fhir_facade.rest.admission import Admission
+from fhir_facade.rest.canonical_resources import TYPES as CANONICAL_TYPES
 from fhir_facade.rest.conditional import has_tag
 from fhir_facade.rest.forwarded import Proxies
 from fhir_facade.rest.mapping_pages import HEADERS as PAGE_HEADERS
@@ -40,13 +41,13 @@ from fhir_facade.rest.paging import PageTokens
 from fhir_facade.rest.rendered import Rendered
 from fhir_facade.rest.services import Services, Writing
 from fhir_facade.rest.surface import PREFIX, FhirLane, served_by
-from fhir_facade.rest.terminology_resources import TYPES as TERMINOLOGY_TYPES
 from fhir_facade.rest.threads import Threads
 from fhir_facade.settings import Settings
 from fhir_facade.store.code_systems import open_editions
 from fhir_facade.store.opening import open_store
 from fhir_facade.store.outbox import Outbox
 from fhir_facade.store.records import Store
+from fhir_facade.terminology.catalogue import Catalogue
 from fhir_facade.validation_stream import catalogue_of, make_validator, own_packages
 from fhir_facade.whole_answers import WholeAnswers
 
@@ -111,6 +112,8 @@ def build_app(settings: Settings) -> Server:
         npr_rules=cache(lambda: shipped_rules(settings.mappings / "records", settings.npr_rules, catalogue)),
         npr_patients=settings.npr_patients,
         json_limits=JsonLimits(settings.json_width, settings.json_values),
+        indicators=_indicators(mapping_set, catalogue, settings),
+        most_measured=settings.measured_patients,
     )
     log = AccessLog(settings.log_level)
     proxies = Proxies.of(settings.trusted_proxies) if settings.trusted_proxies else None
@@ -126,6 +129,14 @@ def build_app(settings: Settings) -> Server:
     delivering = _outbox(services.writing, settings, log)
     rest = _rest(lane, close, reloader, delivering, settings)
     return Server(lane, WholeAnswers(rest, log, lane.request_id), close)
+
+
+def _indicators(mapping_set: MappingSet, catalogue: Catalogue, settings: Settings) -> Indicators:
+    """The indicators; a deployment's own are looked at now, so that a wrong row stops the start."""
+    indicators = Indicators(settings.indicators, catalogue, drafts=settings.draft_indicators)
+    if settings.indicators is not None:
+        indicators.over(mapping_set.kinds)
+    return indicators
 
 
 def _writing(store: Store, settings: Settings) -> Writing | None:
@@ -298,7 +309,7 @@ def _index(mapping_set: MappingSet, base: str) -> dict[str, object]:
         "openapi": "/openapi.json",
         "docs": PAGES,
         "mappings": MAPPINGS,
-        "types": [f"{base}/{resource_type}" for resource_type in sorted({*mapping_set.by_type, *TERMINOLOGY_TYPES})],
+        "types": [f"{base}/{resource_type}" for resource_type in sorted({*mapping_set.by_type, *CANONICAL_TYPES})],
     }
 
 

@@ -16,6 +16,7 @@ import typer
 from fhir_facade import __version__
 from fhir_facade.cli_db import db_app
 from fhir_facade.cli_explain import explain
+from fhir_facade.cli_indicators import indicators
 from fhir_facade.cli_mapping import mapping_app
 from fhir_facade.cli_npr import npr_check
 from fhir_facade.cli_outbox import outbox_app
@@ -64,6 +65,7 @@ app.add_typer(profiles_app, name="profiles")
 npr.command("check")(npr_check)
 app.command("explain")(explain)
 app.command("put")(put)
+app.command("indicators")(indicators)
 app.command("validate")(validate)
 app.command("synth")(synth)
 

@@ -38,6 +38,14 @@ class Checked:
     faults: list[Issue]
 
 
+class PatientStore(Protocol):
+    """What is asked of a store to put patients together."""
+
+    def related(self, kind: str, link: str, keys: Sequence[str]) -> dict[str, list[Record]]:
+        """Return the whole records that point with a link at the keys, by that key."""
+        ...
+
+
 def check_message(path: Path, table: NprTable, kinds: Kinds, rules: RuleSet, today: str) -> Iterator[Checked]:
     """Judge a message patient by patient, its envelope last; Refused when it is not well-formed."""
     module, envelope = read_envelope(path, table)
@@ -133,6 +141,22 @@ def below(kinds: Kinds, graph: Graph, kind: str, key: str) -> set[tuple[str, str
             if any((link.to, record.get(f"${link.name}")) in found for link in each.links.values()):
                 found.add((each.name, record["$key"]))
     return found
+
+
+def patients(
+    store: PatientStore, kinds: Kinds, people: Iterator[Record], wanted: frozenset[str] | None = None
+) -> Iterator[dict[str, list[Record]]]:
+    """The records of each patient by kind, of all kinds or of those wanted; some patients are read at a time."""
+    root = subject(kinds, shared_kinds(kinds))
+    links = {kind.name: link.name for kind in kinds for link in kind.links.values() if link.to == root}
+    while some := list(islice(people, TOGETHER)):
+        keys = [str(person["$key"]) for person in some]
+        records = {person["$key"]: {root: [person]} for person in some}
+        for name, link in links.items():
+            if wanted is None or name in wanted:
+                for key, found in store.related(name, link, keys).items():
+                    records[key][name] = found
+        yield from records.values()
 
 
 def subject(kinds: Kinds, shared: Iterable[str]) -> str:

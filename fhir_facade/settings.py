@@ -61,6 +61,15 @@ class Settings(BaseSettings):
         default=None,
         description="The SQLite file of imported code systems, made with: fhir-facade terminology import.",
     )
+    indicators: Path | None = Field(
+        default=None, description="A file of indicators of your own, which may also switch ours on and off."
+    )
+    draft_indicators: bool = Field(
+        default=False, description="Evaluates indicators too whose rule text is not known, as far as they can be."
+    )
+    measured_patients: int = Field(
+        default=20_000, ge=1, description="The most patients that $evaluate-measure counts for one answer; else 422."
+    )
     packages: tuple[Path, ...] = Field(
         default=(), description="FHIR packages (.tgz, folder or file) to validate by, as a JSON list of paths."
     )

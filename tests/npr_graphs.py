@@ -52,7 +52,7 @@ def _base(name: str) -> tuple[Records, str, Mapping[str, str]]:
         records, today, every = _base(said["from"])
         return changed(records, said["change"], every), today, every
     every = said["every"]
-    made: Records = {kind: [_record(kind, row, every) for row in rows] for kind, rows in said["records"].items()}
+    made: Records = {kind: [typed(kind, row, every) for row in rows] for kind, rows in said["records"].items()}
     return made, str(said["today"]), every
 
 
@@ -79,7 +79,7 @@ def _change(made: Records, steps: list[str], value: Any, every: Mapping[str, str
         if isinstance(held, list):
             if step.strip("+") == "":
                 top = held is made[kind]
-                held.append(_record(kind, value, every) if top else _typed(_child(kind, steps[2]), value))
+                held.append(typed(kind, value, every) if top else _typed(_child(kind, steps[2]), value))
                 return
             if last and value == "-":
                 del held[int(step)]
@@ -106,7 +106,7 @@ def _typed(fields: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
     return {str(k): int(v) if fields[str(k)].type == "integer" else str(v) for k, v in row.items()}
 
 
-def _record(kind: str, row: Mapping[str, Any], every: Mapping[str, str]) -> dict[str, Any]:
+def typed(kind: str, row: Mapping[str, Any], every: Mapping[str, str]) -> dict[str, Any]:
     known = kinds()[kind]
     made = {name: str(value) for name, value in every.items() if name in known.fields}
     for name, value in row.items():

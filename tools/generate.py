@@ -1,8 +1,8 @@
 """Write everything that is generated from code and mappings; with --check, name what is stale instead.
 
 openapi/ (OpenAPI, CapabilityStatement, example requests), docs/errors.md (issues), docs/cli.md (commands),
-docs/limits.md (limits),
-docs/mappings/ (a page for each mapping and record kind), profiles/structure-definitions.json.gz (our profiles as JSON).
+docs/limits.md (limits), docs/rbf-indicators.md (indicators), docs/mappings/ (a page for each mapping and record kind),
+profiles/structure-definitions.json.gz (our profiles as JSON).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import typer.main
+from indicator_docs import page as indicator_page
 from mapping_docs import pages
 
 from fhir_facade.cli import app
@@ -37,6 +38,7 @@ def generated() -> dict[str, bytes]:
     files["docs/errors.md"] = errors().encode()
     files["docs/cli.md"] = cli().encode()
     files["docs/limits.md"] = limits().encode()
+    files["docs/rbf-indicators.md"] = (SAID + "\n" + indicator_page(mapping_set.kinds)).encode()
     files["profiles/structure-definitions.json.gz"] = own_table(data_root("profiles") / "structure-definitions")
     files |= {f"docs/mappings/{name}": page.encode() for name, page in pages(mapping_set).items()}
     return files

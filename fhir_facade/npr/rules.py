@@ -7,20 +7,20 @@ deployment's file adds rows under its own numbers, and switches rules off or to 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from fhir_facade.mapping.findings import Finding, MappingError, nearest
-from fhir_facade.mapping.kinds import Kind, Kinds
+from fhir_facade.mapping.findings import MappingError, nearest
+from fhir_facade.mapping.kinds import Kinds
 from fhir_facade.npr.functions import Codes
 from fhir_facade.npr.graph import everything
 from fhir_facade.npr.places import RuleFault
+from fhir_facade.npr.row_reader import RowReader, texts
 from fhir_facade.npr.rule_writer import Words
 from fhir_facade.npr.to_rule import Compiled, RecordFault, compiled, told
-from fhir_facade.profile.fhirpath_syntax import Expression, FhirPathError, parse
-from fhir_facade.yaml_text import SourceError, Table, read
+from fhir_facade.yaml_text import Table
 
 Severity = Literal["error", "warning", "information"]
 Consequence = Literal[
@@ -118,36 +118,22 @@ def load_rules(file: Path, kinds: Kinds, codes: Codes, site: Path | None = None)
     return RuleSet(ordered, kinds, loader.words, off, loader.tellers(SECTOR), loader.tellers(UNIT))
 
 
-class _Loader:
+class _Loader(RowReader):
     """Reads rule files one after the other; findings are gathered."""
 
     def __init__(self, kinds: Kinds, codes: Codes) -> None:
-        self.kinds = kinds
-        self.tables: dict[str, dict[str, str]] = {}
-        self.terms: dict[tuple[str, str], Expression] = {}
-        self.words = Words(kinds, codes, self.tables, self.terms)
+        super().__init__(kinds, codes)
         self.tells = everything(kinds) | {EARLIER}
         self.rules: dict[str, Rule] = {}
         self.switches: dict[str, str] = {}
-        self.findings: list[Finding] = []
-        self.name = ""
-
-    def fault(self, line: int, message: str) -> None:
-        self.findings.append(Finding(self.name, line, message))
 
     def file(self, path: Path, own: bool) -> None:
         """Take what a file says."""
-        self.name = path.name
-        try:
-            whole = read(path)
-        except SourceError as error:
-            self.fault(error.line, error.message)
+        whole = self.opened(path)
+        if whole is None:
             return
-        self._keys(whole, (), FILE, "the file")
-        for name, rows in whole.get("tables", {}).items():  # a table is bound by rules: it grows where it stands
-            self.tables.setdefault(name, {}).update((str(key), str(value)) for key, value in rows.items())
-        for row in whole.get("terms", ()):
-            self._term(row)
+        self.keys(whole, (), FILE, "the file")
+        self.take_words(whole)
         for row in whole.get("rules", ()):
             self._rule(row, own)
         switches = whole.get("switch", Table())
@@ -158,33 +144,11 @@ class _Loader:
                 self.fault(switches.at(number), f"'{said}' is none of {', '.join(SWITCH)}{nearest(said, SWITCH)}")
             self.switches[number] = str(said)
 
-    def _keys(self, row: Table, must: Iterable[str], may: Iterable[str], what: str) -> bool:
-        """Whether a table has the keys that it must have, and no others."""
-        before = len(self.findings)
-        known = [*must, *may]
-        for key in row:
-            if key not in known:
-                self.fault(row.at(key), f"{what} has no '{key}'{nearest(key, known)}")
-        for key, line in row.repeated:
-            self.fault(line, f"'{key}' stands twice")
-        for key in must:
-            if not row.get(key):
-                self.fault(row.line, f"'{key}' is missing")
-        return len(self.findings) == before
-
-    def _term(self, row: Any) -> None:
-        if not isinstance(row, Table) or not self._keys(row, ("name", "record", "value", "meaning"), (), "a term"):
-            return
-        try:
-            self.terms[row["record"], row["name"]] = parse(row["value"])
-        except FhirPathError as error:
-            self.fault(row.at("value"), f"value: {error}")
-
     def _rule(self, row: Any, own: bool) -> None:
         if not isinstance(row, Table):
             self.fault(1, "a rule is a table of keys")
             return
-        if not self._keys(row, MUST, MAY, "a rule") or not self._right(row, own):
+        if not self.keys(row, MUST, MAY, "a rule") or not self._right(row, own):
             return
         rule = self._made(row)
         judges = {}
@@ -222,35 +186,34 @@ class _Loader:
         if number in self.rules:
             self.fault(row.at("number"), f"there is a rule {number} already")
         for key, allowed in CHOICES.items():
-            if key in row and row[key] not in allowed:
-                self.fault(row.at(key), f"'{row[key]}' is none of {', '.join(allowed)}{nearest(row[key], allowed)}")
+            self.choice(row, key, allowed)
         if not isinstance(row["remedy"], Table):
             self.fault(row.at("remedy"), "the remedy is a table of en and nb")
         else:
-            self._keys(row["remedy"], ("en", "nb"), (), "a remedy")
-        for sector in _texts(row.get("sector")):
+            self.keys(row["remedy"], ("en", "nb"), (), "a remedy")
+        for sector in texts(row.get("sector")):
             if sector not in (*SECTORS, WHOLE):
                 self.fault(row.at("sector"), f"there is no sector '{sector}'{nearest(sector, SECTORS)}")
-        for need in _texts(row.get("needs")):
+        for need in texts(row.get("needs")):
             if need not in self.tells:
                 self.fault(row.at("needs"), f"nothing tells of '{need}'{nearest(need, self.tells)}")
         return len(self.findings) == before
 
     def _made(self, row: Table) -> Rule:
-        records = [str(each) for each in _texts(row["record"])]
+        records = [str(each) for each in texts(row["record"])]
         return Rule(
             number=str(row["number"]),
             type=str(row["type"]),
             records=tuple(kind.name for kind in self.kinds) if records == [ANY] else tuple(records),
-            sectors=tuple(each for each in _texts(row.get("sector")) if each != WHOLE),
+            sectors=tuple(each for each in texts(row.get("sector")) if each != WHOLE),
             when=str(row.get("when", "")),
             require=str(row["require"]),
-            needs=tuple(_texts(row.get("needs"))),
+            needs=tuple(texts(row.get("needs"))),
             acts=str(row.get("acts", "")),
             consequence=row["consequence"],
             severity=row["severity"],
             status=str(row["status"]),
-            source=tuple(_texts(row.get("source"))),
+            source=tuple(texts(row.get("source"))),
             en=str(row["en"]),
             nb=str(row["nb"]),
             remedy_en=str(row["remedy"]["en"]),
@@ -266,32 +229,17 @@ class _Loader:
         if not rule.sectors or kind is None:
             return ""
         listed = " | ".join(f"'{each}'" for each in rule.sectors)
-        path = self._path(kind, SECTOR)
+        path = self.path(kind, SECTOR)
         if path is None:
             raise RuleFault(f"nothing tells the sector of {kind.name}")
         return f"{path} in ({listed})"
 
-    def _path(self, kind: Kind, term: str) -> str | None:
-        """The way to a term: of the kind itself, or of the last that it refers to and that has one."""
-        if (kind.name, term) in self.terms:
-            return f"%{kind.name}.{term}"
-        for link in reversed(list(kind.links.values())):
-            if (link.to, term) in self.terms:
-                return f"%{kind.name}.{link.name}.{term}"
-        return None
-
     def tellers(self, term: str) -> dict[str, Teller]:
         """What tells a term of a record, by its kind."""
-        paths = {kind.name: self._path(kind, term) for kind in self.kinds}
+        paths = {kind.name: self.path(kind, term) for kind in self.kinds}
         return {name: told(self.words, self.kinds[name], path) for name, path in paths.items() if path}
 
 
 def is_ours(number: str) -> bool:
     """Whether a rule came with the package: a deployment's have numbers of their own."""
     return number.startswith(OURS)
-
-
-def _texts(value: Any) -> list[str]:
-    if value is None:
-        return []
-    return [str(each) for each in value] if isinstance(value, list) else [str(value)]

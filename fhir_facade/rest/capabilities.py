@@ -16,6 +16,7 @@ from fhir_facade.mapping.compartments import compartments
 from fhir_facade.outcome import Issue, Refused
 from fhir_facade.patching.formats import FORMATS
 from fhir_facade.rest.answer import Answer, pretty
+from fhir_facade.rest.canonical_resources import TYPES as CANONICAL_TYPES
 from fhir_facade.rest.conditional import not_modified
 from fhir_facade.rest.includes import forward_values, reverse_values
 from fhir_facade.rest.negotiation import MEDIA
@@ -31,7 +32,6 @@ from fhir_facade.rest.query_string import (
 from fhir_facade.rest.scope import common_parameters
 from fhir_facade.rest.services import Interaction, Request, Services
 from fhir_facade.rest.subset import ALL, SUBSET_PARAMETERS, Subset, with_parameter
-from fhir_facade.rest.terminology_resources import TYPES as TERMINOLOGY_TYPES
 from fhir_facade.rest.terminology_resources import terminology_capabilities
 from fhir_facade.rest.terminology_search import search_parameters
 
@@ -166,7 +166,7 @@ def _rest(mapping_set: MappingSet, surface: Sequence[Interaction], profiles: Map
             resource["searchParam"] = [search_param(parameters[code]) for code in sorted(parameters)]
         resource["operation"] = [*operations, *_operations(surface, resource_type)]
         resources.append(resource)
-    resources += [_terminology(resource_type, surface) for resource_type in TERMINOLOGY_TYPES]
+    resources += [_canonical(resource_type, surface) for resource_type in CANONICAL_TYPES]
     whole = [
         {"name": row.code, "definition": row.operation, "documentation": f"{row.documentation} {row.method} only."}
         for row in surface
@@ -200,8 +200,8 @@ def _operations(surface: Sequence[Interaction], first: str) -> list[dict[str, An
     return list(found.values())
 
 
-def _terminology(resource_type: str, surface: Sequence[Interaction]) -> dict[str, Any]:
-    """What is served of one of the terminology types."""
+def _canonical(resource_type: str, surface: Sequence[Interaction]) -> dict[str, Any]:
+    """What is served of one of the types that do not come from records."""
     rows = {row.code: row for row in reversed(surface) if row.template.split("/")[1] == resource_type}
     said = [
         {"code": code, "documentation": row.documentation} for code, row in sorted(rows.items()) if not row.operation

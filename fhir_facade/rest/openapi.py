@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fhir_facade.mapping.compartments import compartments
+from fhir_facade.rest.canonical_resources import TYPES as CANONICAL_TYPES
 from fhir_facade.rest.capabilities import described
 from fhir_facade.rest.compartments import ALL
 from fhir_facade.rest.everything import CODE as EVERYTHING
@@ -13,6 +14,7 @@ from fhir_facade.rest.everything import types_of
 from fhir_facade.rest.formats import gives_lines
 from fhir_facade.rest.includes import ANY, INCLUDE, REVINCLUDE, forward_values, reverse_values
 from fhir_facade.rest.includes import NAMES as INCLUDES
+from fhir_facade.rest.measure_resources import TYPE as MEASURE
 from fhir_facade.rest.openapi_values import VALUES, listed, of_input, of_result, of_search
 from fhir_facade.rest.parameters import COUNT_DEFAULT, RESULT_PARAMETERS
 from fhir_facade.rest.parameters_in import IN_A_BODY
@@ -20,7 +22,6 @@ from fhir_facade.rest.scope import TYPE, TYPE_TAKES, common_parameters
 from fhir_facade.rest.services import Interaction
 from fhir_facade.rest.surface import SURFACE
 from fhir_facade.rest.terminology import OPERATIONS
-from fhir_facade.rest.terminology_resources import TYPES as TERMINOLOGY_TYPES
 from fhir_facade.rest.terminology_search import search_parameters
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ FAULTS = {
     "412": "A condition does not hold: another version is stored, or several resources meet the criteria.",
     "413": "The body is larger than is read here.",
     "415": "The body is of a media type that is not read here.",
-    "422": "One answer cannot hold all that is asked for.",
+    "422": "One answer cannot hold all that is asked for, or it is not evaluated here.",
     "428": "This server wants If-Match with every change.",
     "500": "Something failed inside the server.",
     "503": "The store does not answer, or too much is waiting; Retry-After says when to ask again.",
@@ -86,7 +87,7 @@ def openapi(
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": base_url}],
-        "tags": [{"name": resource_type} for resource_type in sorted({*mapping_set.by_type, *TERMINOLOGY_TYPES})],
+        "tags": [{"name": resource_type} for resource_type in sorted({*mapping_set.by_type, *CANONICAL_TYPES})],
         "paths": dict(sorted(paths.items())),
         "components": {"schemas": _schemas(mapping_set), "responses": _fault_responses()},
     }
@@ -110,13 +111,13 @@ def _places(mapping_set: MappingSet, row: Interaction) -> Iterator[Place]:
                 yield Place(path.replace("{type}", name), name, (name,), each.type)
             yield Place(path.replace("{type}", ALL), "", tuple(each.types), each.type)
     elif "{type}" in row.template:
-        for name in sorted({*served, *(TERMINOLOGY_TYPES if row.code == "validate" else ())}):
+        for name in sorted({*served, *(CANONICAL_TYPES if row.code == "validate" else ())}):
             yield Place(row.template.replace("{type}", name), name, (name,))
     else:
         first = row.template.split("/")[1]
         if row.code != EVERYTHING or first in compartments(mapping_set.search):
             whole = row.code == EVERYTHING
-            typed = first in TERMINOLOGY_TYPES or whole
+            typed = first in CANONICAL_TYPES or whole
             found = tuple(types_of(mapping_set.search, first)) if whole else served
             yield Place(row.template, first if typed else "", found)
 
@@ -125,7 +126,7 @@ def _operation(mapping_set: MappingSet, row: Interaction, place: Place) -> dict[
     resource_type = place.type
     parameters = list(_parameters(mapping_set, row, place))
     on_instances = row.operation and "{id}" in row.template
-    level = "instance" if on_instances and (resource_type in TERMINOLOGY_TYPES or row.code in JUDGING) else ""
+    level = "instance" if on_instances and (resource_type in CANONICAL_TYPES or row.code in JUDGING) else ""
     if _is_conditional(row):
         level = "by-search"
     form = row.takes_body and row.code not in (*CHANGES, "transaction")
@@ -156,7 +157,8 @@ def _faults(row: Interaction) -> list[str]:
     changing = row.code in (*CHANGES, "transaction")
     unlikely = set() if changing else set(CHANGE_FAULTS)
     unlikely |= set() if row.takes_body else BODY_FAULTS
-    unlikely |= set() if row.code in ("expand", "npr-check") or changing else {"422"}
+    has_422 = row.code in ("expand", "npr-check") or row.template.startswith(f"/{MEASURE}") or changing
+    unlikely |= set() if has_422 else {"422"}
     unlikely |= set() if changing or "{id}" in row.template or row.code in ("search-type", *HISTORIES) else {"410"}
     return sorted(FAULTS.keys() - unlikely)
 
@@ -221,7 +223,7 @@ def _success(row: Interaction, resource_type: str) -> dict[str, Any]:
         response["content"][LINES] = AS_TEXT
     if row.code in VERSIONED:
         response["headers"] = {"ETag": {"schema": {"type": "string"}, "description": "The version."}}
-    if row.code in VERSIONED and resource_type not in TERMINOLOGY_TYPES:
+    if row.code in VERSIONED and resource_type not in CANONICAL_TYPES:
         response["headers"] |= {
             "Last-Modified": {"schema": {"type": "string"}, "description": "When the record last changed."},
             "X-Fhir-Issues": {
@@ -240,7 +242,7 @@ def _parameters(mapping_set: MappingSet, row: Interaction, place: Place) -> Iter
     if "{id}" in row.template:
         form = {"type": "string", "pattern": "^[A-Za-z0-9.-]{1,64}$"}
         yield {"name": "id", "in": "path", "required": True, "schema": form}
-    if row.code == "search-type" and resource_type in TERMINOLOGY_TYPES:
+    if row.code == "search-type" and resource_type in CANONICAL_TYPES:
         for code, (kind, example, _) in search_parameters(resource_type).items():
             held = of_search(kind, example)
             yield {"name": code, "in": "query", "description": f"Example: {code}={example}.", "schema": held}
@@ -265,7 +267,7 @@ def _parameters(mapping_set: MappingSet, row: Interaction, place: Place) -> Iter
     for name, (kind, example, meaning) in RESULT_PARAMETERS.items():
         if name in row.takes:
             continue
-        if (row.code in SEARCHES and resource_type not in TERMINOLOGY_TYPES) or name in ("_format", "_pretty"):
+        if (row.code in SEARCHES and resource_type not in CANONICAL_TYPES) or name in ("_format", "_pretty"):
             schema = _of_result(row, place, name, kind, example)
             if name == "_count":
                 schema["default"] = COUNT_DEFAULT
@@ -306,7 +308,7 @@ def _includes(search: SearchPlan, name: str, place: Place) -> dict[str, Any]:
 def _schemas(mapping_set: MappingSet) -> dict[str, Any]:
     answers = (name for row in SURFACE for name in row.answers)
     fixed = ("Bundle", "CapabilityStatement", "OperationOutcome", "Parameters")
-    names = sorted({*mapping_set.by_type, *TERMINOLOGY_TYPES, *fixed, *answers})
+    names = sorted({*mapping_set.by_type, *CANONICAL_TYPES, *fixed, *answers})
     return {name: _schema(name) for name in names} | dict(VALUES)
 
 

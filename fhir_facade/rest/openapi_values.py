@@ -13,6 +13,7 @@ from fhir_facade.definitions import definitions
 from fhir_facade.mapping.search_values import PREFIXES
 from fhir_facade.rest.capabilities import MODES
 from fhir_facade.rest.lineage import FORMS
+from fhir_facade.rest.measures import KINDS as REPORTED
 from fhir_facade.rest.negotiation import FORMATS, JSON, NDJSON, XML
 from fhir_facade.rest.parameters import TOTALS
 from fhir_facade.rest.subset import SUMMARIES
@@ -71,6 +72,7 @@ _SEARCHED = {"date": "search-date", "token": "search-token", "composite": "searc
 _FORMATS = {JSON: (JSON, "application/fhir+json"), XML: (XML, "application/fhir+xml")}
 _LINES = (NDJSON, "application/fhir+ndjson")
 _CODES: Mapping[str, Sequence[str]] = {"_total": TOTALS, "form": FORMS, "mode": MODES}
+_INPUT_CODES: Mapping[str, Sequence[str]] = {"mode": VALIDATED_FOR, "reportType": tuple(REPORTED)}
 
 
 def of_search(kind: str, example: str) -> dict[str, Any]:
@@ -107,8 +109,8 @@ def listed(names: Iterable[str], sign: str = "") -> dict[str, Any]:
 
 def of_input(name: str, kind: str, example: str) -> dict[str, Any]:
     """The schema of an input of an operation."""
-    if name == "mode":
-        return {"type": "string", "enum": list(VALIDATED_FOR), "examples": [example], "x-fhir-type": kind}
+    if name in _INPUT_CODES:
+        return {"type": "string", "enum": list(_INPUT_CODES[name]), "examples": [example], "x-fhir-type": kind}
     schema = _of_kind(kind)
     if name == "_count":
         schema["minimum"] = 1  # an operation that counts nothing has nothing to say

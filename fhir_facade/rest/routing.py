@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 
 from fhir_facade.mapping.findings import nearest
 from fhir_facade.outcome import Issue, Refused
+from fhir_facade.rest.canonical_resources import TYPES as CANONICAL_TYPES
 from fhir_facade.rest.query_string import refuse_person_number
 from fhir_facade.rest.services import Interaction, Request, Services
-from fhir_facade.rest.terminology_resources import TYPES as TERMINOLOGY_TYPES
 from fhir_facade.rest.validation import NAME as VALIDATE
 from fhir_facade.rest.validation import is_resource_type
 from fhir_facade.store.batches import shown
@@ -47,7 +47,7 @@ class Router:
         methods = shapes.get((size, last)) or (None if size > 2 and last[:1] in "$_" else shapes.get((size, "")))
         if methods is None or (not first and size > 1):
             raise Refused(self._unrouted(first, last, types))
-        if first in TERMINOLOGY_TYPES:
+        if first in CANONICAL_TYPES:
             if last[:1] == "$" and (size, last) not in shapes:  # else it would be read as an id
                 raise Refused(self._unrouted(first, last, types))
             request.type = first
@@ -69,7 +69,7 @@ class Router:
 
     def _unrouted(self, first: str, last: str, types: Mapping[str, object]) -> Issue:
         """The issue for a path of no row: an operation that the type lacks, or nothing at all."""
-        if not last.startswith("$") or not (first in types or first in TERMINOLOGY_TYPES):
+        if not last.startswith("$") or not (first in types or first in CANONICAL_TYPES):
             return Issue("path-unknown")
         rows = [row for methods in self._shapes_of(first).values() for row in methods.values()]
         allowed = sorted({f"${row.code}" for row in rows if row.operation})
@@ -91,7 +91,7 @@ def _take(request: Request, row: Interaction, segments: list[str]) -> None:
 
 def _check_type(name: str, types: Mapping[str, object]) -> None:
     if name not in types:
-        said, served = shown(name), [*types, *TERMINOLOGY_TYPES]
+        said, served = shown(name), [*types, *CANONICAL_TYPES]
         facts = {"type": said, "allowed": served, "nearest": nearest(said, served)}
         raise Refused(Issue("type-unknown", "", facts))
 
@@ -109,6 +109,6 @@ def _shapes(surface: Iterable[Interaction]) -> dict[str, Shapes]:
         if row.method == "GET":
             methods["HEAD"] = row
     for first, own in shapes.items():
-        if first[:1].isupper() and first not in TERMINOLOGY_TYPES:  # rows of one type beside those of any
+        if first[:1].isupper() and first not in CANONICAL_TYPES:  # rows of one type beside those of any
             shapes[first] = shapes[ANY_TYPE] | own
     return dict(shapes)

@@ -14,7 +14,7 @@ from fhir_facade.bundles.plan import MOST_ENTRIES
 from fhir_facade.contracts import Explained, Known, Page, Query, Record, Stamp
 from fhir_facade.json_text import LIMITS, JsonLimits
 from fhir_facade.mapping.translating import Translations
-from fhir_facade.npr.shipped import shipped_rules
+from fhir_facade.npr.shipped import Indicators, shipped_rules
 from fhir_facade.resources import data_root
 from fhir_facade.rest.rendered import Rendered
 from fhir_facade.terminology.catalogue import Catalogue
@@ -126,6 +126,7 @@ class Request:
 
 OSLO = ZoneInfo("Europe/Oslo")
 MOST_VALIDATED = 4 * 1024 * 1024
+MOST_MEASURED = 20_000
 
 
 @cache
@@ -169,7 +170,8 @@ class Services:
     request may bring `most_validated` bytes to it. `explain` says whether `_explain` is answered. `rendered` are
     resources of `mapping_set`. `writing` is None where the server is for reading only. `json_limits` are those
     of what is sent to be stored. `npr_rules` are the registry's, read when they are first needed; at most
-    `npr_patients` are judged by them in one answer.
+    `npr_patients` are judged by them in one answer. `indicators` are counted over at most
+    `most_measured` patients.
     """
 
     mapping_set: MappingSet
@@ -190,6 +192,8 @@ class Services:
     json_limits: JsonLimits = LIMITS
     npr_rules: Callable[[], RuleSet] = plain_rules
     npr_patients: int = 500
+    indicators: Indicators = field(default_factory=Indicators)
+    most_measured: int = MOST_MEASURED
     bad_row: Callable[[str, str, BaseException], None] = lambda mapping, row, error: None
 
     @property

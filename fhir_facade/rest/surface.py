@@ -35,6 +35,7 @@ from fhir_facade.rest.lineage import ANSWERS as LINEAGE_ANSWERS
 from fhir_facade.rest.lineage import CANONICAL as LINEAGE
 from fhir_facade.rest.lineage import TAKES as LINEAGE_TAKES
 from fhir_facade.rest.lineage import lineage
+from fhir_facade.rest.measures import MEASURES
 from fhir_facade.rest.negotiation import JSON, language
 from fhir_facade.rest.npr_check import NPR_CHECK
 from fhir_facade.rest.read import read
@@ -122,6 +123,7 @@ SURFACE: tuple[Interaction, ...] = (
     *VALIDATION,
     *NPR_CHECK,
     *TERMINOLOGY,
+    *MEASURES,
 )  # fmt: skip
 
 

@@ -15,11 +15,12 @@ import orjson
 from fhir_facade.contracts import Resource
 from fhir_facade.rest import terminology_inputs as takes
 from fhir_facade.rest.answer import Answer, pretty
+from fhir_facade.rest.canonical_resources import by_id
 from fhir_facade.rest.negotiation import language
 from fhir_facade.rest.parameters_in import Arguments, Inputs, read_inputs
 from fhir_facade.rest.services import Interaction, Request, Services
-from fhir_facade.rest.terminology_resources import TYPES, Listed, by_id
-from fhir_facade.rest.terminology_search import READ_TAKES, RESULT, read_resource, search_resources
+from fhir_facade.rest.terminology_resources import TYPES, Listed
+from fhir_facade.rest.terminology_search import reading
 from fhir_facade.rest.translation import chosen_map, translated
 from fhir_facade.terminology.expansion import Wanted, expand, expanded_value_set
 from fhir_facade.terminology.operations import (
@@ -290,15 +291,7 @@ def operate(operation: Operation, inputs: Inputs, services: Services, request: R
 
 def _rows() -> Iterator[Interaction]:
     for name in TYPES:
-        yield Interaction(
-            "search-type", "GET", f"/{name}", search_resources,
-            f"Search {name} by what stands in its head.", takes=RESULT,
-        )  # fmt: skip
-        yield Interaction(
-            "search-type", "POST", f"/{name}/_search", search_resources,
-            f"Search {name} with the parameters in a form.", takes_body=True, takes=RESULT,
-        )  # fmt: skip
-        yield Interaction("read", "GET", f"/{name}/{{id}}", read_resource, f"Read one {name}.", takes=READ_TAKES)
+        yield from reading(name)
     for each in OPERATIONS:
         canonical_url = f"{DEFINITIONS}/{each.type}-{each.name}"
         for place, inputs in (("", each.inputs), ("/{id}", each.instance_inputs)):

@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any
 
 from fhir_facade.contracts import Resource
-from fhir_facade.outcome import Issue, Refused
 from fhir_facade.rest.services import Services
 from fhir_facade.rest.terminology_inputs import EXPAND
 from fhir_facade.terminology.concepts import CodeSystem
@@ -43,14 +42,6 @@ def listed(services: Services, resource_type: str) -> Iterator[Listed]:
         yield from _value_sets(services)
     else:
         yield from _concept_maps(services)
-
-
-def by_id(services: Services, resource_type: str, resource_id: str) -> Listed:
-    """The resource of an id; Refused when there is none."""
-    for each in listed(services, resource_type):
-        if each.id == resource_id:
-            return each
-    raise Refused(Issue("not-found", f"{resource_type}.id", {"type": resource_type}))
 
 
 def _code_systems(services: Services) -> Iterator[Listed]:

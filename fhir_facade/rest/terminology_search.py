@@ -1,4 +1,4 @@
-"""Read and search CodeSystem, ValueSet and ConceptMap: whole resources, by what stands in their heads.
+"""Read and search canonical resources (CodeSystem, ValueSet, ConceptMap, Measure) by what stands in their heads.
 
 https://hl7.org/fhir/R4/codesystem.html#search; the rules are those of every search here: an unknown parameter is
 refused with the nearest one, and links say what was applied.
@@ -7,14 +7,15 @@ refused with the nearest one, and links say what was applied.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
 from fhir_facade.outcome import Issue, Refused, operation_outcome
 from fhir_facade.rest.answer import Answer, pretty
+from fhir_facade.rest.canonical_resources import by_id, listed
 from fhir_facade.rest.conditional import not_modified
 from fhir_facade.rest.negotiation import language, lenient
 from fhir_facade.rest.paging import PageToken
@@ -30,9 +31,9 @@ from fhir_facade.rest.query_string import (
     refuse_person_number,
     unknown_parameter,
 )
-from fhir_facade.rest.services import Request, Services
+from fhir_facade.rest.services import Interaction, Request, Services
 from fhir_facade.rest.subset import ALL, SUBSET_PARAMETERS, Subset, with_parameter
-from fhir_facade.rest.terminology_resources import Listed, by_id, listed
+from fhir_facade.rest.terminology_resources import Listed
 from fhir_facade.store.batches import shown
 from fhir_facade.terminology.concepts import folded
 from fhir_facade.terminology.uris import canonical
@@ -87,6 +88,10 @@ EXAMPLES: Mapping[str, Mapping[str, str]] = {
         "_id": "omsorgsniva-actcode", "url": "http://fhir-facade.no/fhir/ConceptMap/omsorgsniva-actcode",
         "version": "1.0.0", "name": "Omsorg", "title": "Omsorg", "status": "active",
     },
+    "Measure": {
+        "_id": "rbf-video-phone", "url": "http://fhir-facade.no/fhir/Measure/rbf-video-phone", "version": "2024.1",
+        "name": "Rbf", "title": "Video", "status": "active", "identifier": "rbf-video-phone",
+    },
     "ValueSet": {
         "_id": "vol-8406", "url": "http://fhir-facade.no/fhir/ValueSet/vol-8406", "version": "4.0.1",
         "name": "Omsorg", "title": "Omsorg", "status": "active",
@@ -106,6 +111,21 @@ RESULT: Mapping[str, tuple[str, str, str]] = {
 
 
 READ_TAKES = SUBSET_PARAMETERS
+
+
+def reading(name: str, reads: Literal["", "page"] = "") -> Iterator[Interaction]:
+    """The rows that search and read a type; `reads` says whether they may take longer."""
+    yield Interaction(
+        "search-type", "GET", f"/{name}", search_resources,
+        f"Search {name} by what stands in its head.", takes=RESULT, reads=reads,
+    )  # fmt: skip
+    yield Interaction(
+        "search-type", "POST", f"/{name}/_search", search_resources,
+        f"Search {name} with the parameters in a form.", takes_body=True, takes=RESULT, reads=reads,
+    )  # fmt: skip
+    yield Interaction(
+        "read", "GET", f"/{name}/{{id}}", read_resource, f"Read one {name}.", takes=READ_TAKES, reads=reads,
+    )  # fmt: skip
 
 
 def search_parameters(resource_type: str) -> Mapping[str, tuple[str, str, tuple[str, ...]]]:

@@ -16,12 +16,12 @@ from fhir_facade.definitions import definitions
 from fhir_facade.json_text import Placed, Reading, located, read_text
 from fhir_facade.outcome import Issue, Refused
 from fhir_facade.rest.answer import FIXED, Answer, pretty
+from fhir_facade.rest.canonical_resources import TYPES as CANONICAL_TYPES
+from fhir_facade.rest.canonical_resources import by_id
 from fhir_facade.rest.negotiation import language
 from fhir_facade.rest.parameters_in import Arguments, Inputs, read_inputs
 from fhir_facade.rest.read import FHIR_ID, look_up
 from fhir_facade.rest.services import Interaction, Request, Services
-from fhir_facade.rest.terminology_resources import TYPES as TERMINOLOGY_TYPES
-from fhir_facade.rest.terminology_resources import by_id
 from fhir_facade.validation_stream import Judged, judge_reading, judge_text, outcome_of
 
 CANONICAL = "http://hl7.org/fhir/OperationDefinition/Resource-validate"
@@ -243,7 +243,7 @@ def _of_path(services: Services, request: Request, arguments: Arguments, tongue:
 
 def _served(services: Services, request: Request) -> bytes:
     """What a read of the path answers; Refused when there is no such resource."""
-    if request.type in TERMINOLOGY_TYPES:
+    if request.type in CANONICAL_TYPES:
         return orjson.dumps(by_id(services, request.type, request.id).make())
     mapping, record = look_up(services.mapping_set, services.store, request.type, request.id)
     issues: list[Issue] = []

@@ -20,7 +20,7 @@ import httpx
 import pytest
 
 from fhir_facade.mapping.mapping_set import MappingSet
-from fhir_facade.rest.terminology_resources import TYPES
+from fhir_facade.rest.canonical_resources import TYPES
 from tests.served import Served, serving
 
 ROOT = Path(__file__).resolve().parents[2]

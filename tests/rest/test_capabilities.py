@@ -12,13 +12,13 @@ import pytest
 
 from fhir_facade.mapping.compartments import compartments
 from fhir_facade.mapping.mapping_set import MappingSet
+from fhir_facade.rest.canonical_resources import TYPES
 from fhir_facade.rest.capabilities import capability_statement
 from fhir_facade.rest.changes import TAKES as CHANGING
 from fhir_facade.rest.openapi import http_examples, openapi
 from fhir_facade.rest.parameters import RESULT_PARAMETERS
 from fhir_facade.rest.services import Interaction
 from fhir_facade.rest.surface import SURFACE
-from fhir_facade.rest.terminology_resources import TYPES
 from fhir_facade.rest.terminology_search import RESULT
 
 Ask = Callable[..., httpx.Response]
