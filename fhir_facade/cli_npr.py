@@ -26,6 +26,7 @@ from fhir_facade.terminal import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from fhir_facade.npr.quality import Quality
     from fhir_facade.npr.rules import RuleSet
     from fhir_facade.npr_checking import Checked
 
@@ -36,6 +37,8 @@ class Form(StrEnum):
     text = "text"
     json = "json"
     csv = "csv"
+    html = "html"
+    junit = "junit"
 
 
 class Level(StrEnum):
@@ -62,7 +65,9 @@ def npr_check(
         Path | None,
         typer.Option("--rules", metavar="FILE", help="A rule file of your own: more rules, and rules switched."),
     ] = None,
-    form: Annotated[Form, typer.Option("--format", help="text, or for machines: json, csv.")] = Form.text,
+    form: Annotated[
+        Form, typer.Option("--format", help="text; json, csv, junit; or html, a page with charts.")
+    ] = Form.text,
     lang: Annotated[Tongue, typer.Option(help="The language of sentences.")] = Tongue.en,
     level: Annotated[
         Level, typer.Option(help="The least severe findings that are told; all are counted.")
@@ -81,13 +86,15 @@ def npr_check(
     Examples:
       fhir-facade npr check message.xml
       fhir-facade npr check --db hospital.db --format csv > findings.csv
+      fhir-facade npr check --db hospital.db --format html --lang nb > quality.html
     """
     if (file is None) == (db is None):
         raise stop(FAILED, "name either a message or a database: FILE or --db")
     if file is not None and not file.is_file():
         raise stop(FAILED, f"{file}: there is no such file")
     from fhir_facade.npr.calendar import day
-    from fhir_facade.npr_reports import WRITERS, Report
+    from fhir_facade.npr_reports.findings import Report
+    from fhir_facade.npr_reports.writers import WRITERS
     from fhir_facade.terminal import now
 
     today = day(on or now())
@@ -95,7 +102,9 @@ def npr_check(
         raise stop(FAILED, f"--on {on}: a date is expected, such as 2024-06-30")
     with faults_are_told(), ExitStack() as stack:
         ruleset = _rules(rules)
-        report = Report(ruleset, lang, frozenset(list(Level)[list(Level).index(level) :]))
+        levels = list(Level)
+        quality = _quality(ruleset) if form is Form.html else None
+        report = Report(ruleset, lang, frozenset(levels[levels.index(level) :]), today, quality)
         stack.callback(report.close)
         bar = stack.enter_context(progress_bar())
         task = bar.add_task("records", total=None)
@@ -120,6 +129,13 @@ def _rules(site: Path | None) -> RuleSet:
     from fhir_facade.store.code_systems import open_editions
 
     return shipped_rules(settings.mappings / "records", site, Catalogue(open_editions(settings.terminology)))
+
+
+def _quality(rules: RuleSet) -> Quality:
+    """What counts the quality of data, with the code maps of the mappings."""
+    from fhir_facade.npr.quality import Quality
+
+    return Quality(rules, [each.rules for each in mapping_set_of(settings_with().mappings).mappings.values()])
 
 
 def _checked(file: Path | None, db: Location | None, rules: RuleSet, today: str, stack: ExitStack) -> Iterator[Checked]:
