@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -198,3 +201,23 @@ def test_an_imported_edition_decides_on_the_day_the_stay_ends(
     assert json.loads(run(message, "--format", "json").stdout)["rules"] == {"NPR-165": 1}
     message.write_text(MESSAGE.replace("F102", "F320"), "utf-8")
     assert json.loads(run(message, "--format", "json").stdout)["rules"] == {}
+
+
+def test_progress_is_shown_on_a_terminal_and_nowhere_else(tmp_path: Path) -> None:
+    pty = pytest.importorskip("pty", reason="this system has no pseudo-terminals")
+    path = tmp_path / "message.xml"
+    path.write_text(HEAD + "".join(PATIENT.format(nr=n) for n in range(40)) + END, "utf-8")
+    shown = {}
+    for where in ("terminal", "pipe"):
+        ours, theirs = pty.openpty() if where == "terminal" else os.pipe()
+        arguments = [sys.executable, "-m", "fhir_facade.cli", "npr", "check", str(path), "--on", TODAY]
+        terminal = {**os.environ, "TERM": "xterm"}
+        done = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=theirs, env=terminal, check=True)
+        os.write(theirs, b"END")
+        shown[where] = os.read(ours, 1 << 16)
+        os.close(ours)
+        os.close(theirs)
+        assert done.stdout.startswith(b"verdict: accepted")
+        assert b"\x1b" not in done.stdout
+    assert b"records" in shown["terminal"]
+    assert shown["pipe"] == b"END"
