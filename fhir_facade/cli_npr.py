@@ -56,25 +56,30 @@ class Tongue(StrEnum):
     nb = "nb"
 
 
+Rules = Annotated[
+    Path | None,
+    typer.Option("--rules", metavar="FILE", help="A rule file of your own: more rules, and rules switched."),
+]
+Language = Annotated[Tongue, typer.Option("--lang", help="The language of sentences.")]
+On = Annotated[
+    str | None, typer.Option("--on", metavar="DATE", help="The day to judge on, CCYY-MM-DD; today without it.")
+]
+
+
 def npr_check(
     file: Annotated[Path | None, typer.Argument(metavar="FILE", help="NPR-melding (XML).")] = None,
     db: Annotated[
         Location | None, typer.Option("--db", parser=database, metavar="DB", help="Judge what is stored here.")
     ] = None,
-    rules: Annotated[
-        Path | None,
-        typer.Option("--rules", metavar="FILE", help="A rule file of your own: more rules, and rules switched."),
-    ] = None,
+    rules: Rules = None,
     form: Annotated[
         Form, typer.Option("--format", help="text; json, csv, junit; or html, a page with charts.")
     ] = Form.text,
-    lang: Annotated[Tongue, typer.Option(help="The language of sentences.")] = Tongue.en,
+    lang: Language = Tongue.en,
     level: Annotated[
         Level, typer.Option(help="The least severe findings that are told; all are counted.")
     ] = Level.information,
-    on: Annotated[
-        str | None, typer.Option("--on", metavar="DATE", help="The day to judge on, CCYY-MM-DD; today without it.")
-    ] = None,
+    on: On = None,
 ) -> None:
     """Judge a message, or a database, by the rules of Norsk pasientregister.
 
@@ -92,16 +97,12 @@ def npr_check(
         raise stop(FAILED, "name either a message or a database: FILE or --db")
     if file is not None and not file.is_file():
         raise stop(FAILED, f"{file}: there is no such file")
-    from fhir_facade.npr.calendar import day
     from fhir_facade.npr_reports.findings import Report
     from fhir_facade.npr_reports.writers import WRITERS
-    from fhir_facade.terminal import now
 
-    today = day(on or now())
-    if today is None:
-        raise stop(FAILED, f"--on {on}: a date is expected, such as 2024-06-30")
+    today = judging_day(on)
     with faults_are_told(), ExitStack() as stack:
-        ruleset = _rules(rules)
+        ruleset = rules_of(rules)
         levels = list(Level)
         quality = _quality(ruleset) if form is Form.html else None
         report = Report(ruleset, lang, frozenset(levels[levels.index(level) :]), today, quality)
@@ -118,7 +119,18 @@ def npr_check(
         raise typer.Exit(FOUND)
 
 
-def _rules(site: Path | None) -> RuleSet:
+def judging_day(on: str | None) -> str:
+    """The day of an option, today without one (CCYY-MM-DD)."""
+    from fhir_facade.npr.calendar import day
+    from fhir_facade.terminal import now
+
+    today = day(on or now())
+    if today is None:
+        raise stop(FAILED, f"--on {on}: a date is expected, such as 2024-06-30")
+    return today
+
+
+def rules_of(site: Path | None) -> RuleSet:
     """The rules, with the code systems that are imported."""
     from fhir_facade.npr.shipped import shipped_rules
     from fhir_facade.terminology.catalogue import Catalogue

@@ -10,14 +10,14 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, cast, get_args
 
 import orjson
 
 from fhir_facade.mapping.kinds import key_text
 from fhir_facade.npr.quality import UNTOLD, Quality
-from fhir_facade.npr.rules import Rule, RuleSet
-from fhir_facade.npr.verdict import Broken, Outcome, Verdict, key_of, worst
+from fhir_facade.npr.rules import Rule, RuleSet, Severity
+from fhir_facade.npr.verdict import REFUSED, Broken, Outcome, Verdict, key_of, worst
 from fhir_facade.npr_checking import Checked
 from fhir_facade.outcome import Issue
 
@@ -62,6 +62,11 @@ class Summary:
         return worst(outcome for counts in self.outcomes.values() for outcome in counts)
 
     @property
+    def is_refused(self) -> bool:
+        """Whether the registry would refuse the message, or a record in it."""
+        return self.outcome in REFUSED
+
+    @property
     def errors(self) -> int:
         """Findings of severity error."""
         severe = {rule.number for rule in self.rules if rule.severity == "error"}
@@ -91,16 +96,25 @@ class Summary:
 
 
 class Report:
-    """Takes findings as they come, and gives all when the end is known; `quality` counts beside them."""
+    """Takes findings as they come, and gives all when the end is known: those of some severities, or (`only_refused`)
+    only those because of which a record or the message is refused. All are counted. `quality` counts beside them."""
 
     def __init__(
-        self, rules: RuleSet, language: str, least: frozenset[str], today: str = "", quality: Quality | None = None
+        self,
+        rules: RuleSet,
+        language: str,
+        least: frozenset[str] = frozenset(get_args(Severity)),
+        today: str = "",
+        quality: Quality | None = None,
+        *,
+        only_refused: bool = False,
     ) -> None:
         self.summary = Summary(rules)
         self.today = today
         self.quality = quality
         self.language = language
         self.least = least
+        self.only_refused = only_refused
         self.waiting = cast("BinaryIO", tempfile.SpooledTemporaryFile(HELD))  # noqa: SIM115
 
     def add(self, checked: Checked) -> None:
@@ -110,7 +124,7 @@ class Report:
             self.quality.add(checked.graph, [verdict for verdict, _ in checked.verdicts], checked.faults)
         for verdict, line in checked.verdicts:
             for broken in verdict.broken:
-                if broken.rule.severity in self.least:
+                if broken.rule.severity in self.least and (not self.only_refused or broken.outcome in REFUSED):
                     self.waiting.write(orjson.dumps(self._row(verdict, broken, line)) + b"\n")
 
     def rows(self) -> Iterator[Row]:

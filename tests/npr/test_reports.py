@@ -8,7 +8,6 @@ import tracemalloc
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
-from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from lxml import etree
 from typer.testing import CliRunner, Result
 
 from fhir_facade.cli import app
-from fhir_facade.mapping.mapping_set import MappingSet, load_mapping_set
 from fhir_facade.npr.graph import Graph
 from fhir_facade.npr.quality import Code, Counts, Missing, Quality
 from fhir_facade.npr.rules import RuleSet
@@ -33,6 +31,7 @@ from fhir_facade.npr_reports.words import PAGE, WORDS
 from fhir_facade.npr_reports.writers import WRITERS
 from fhir_facade.outcome import Issue
 from fhir_facade.resources import data_root
+from tests.npr.conftest import once
 from tests.npr_graphs import graph
 from tests.npr_sample import KINDS, TABLE
 from tests.npr_stays import MESSAGE, TODAY
@@ -67,11 +66,6 @@ JUNIT = """<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema">
 """The elements of the JUnit reports that common tools read, as far as we write them."""
 
 
-@cache
-def mapping_set() -> MappingSet:
-    return load_mapping_set(data_root("mappings"))
-
-
 @pytest.fixture(scope="module")
 def rules() -> RuleSet:
     return shipped_rules(data_root("mappings") / "records")
@@ -91,7 +85,7 @@ def run(*arguments: str | Path) -> Result:
 
 
 def quality_of(rules: RuleSet) -> Quality:
-    return Quality(rules, [each.rules for each in mapping_set().mappings.values()])
+    return Quality(rules, [each.rules for each in once(data_root("mappings"), None, None).mappings.values()])
 
 
 def written(report: Report, form: str) -> str:
@@ -334,7 +328,7 @@ def test_memory_does_not_grow_with_the_findings(rules: RuleSet, monkeypatch: pyt
             return size
 
     peak(20)  # caches are filled
-    assert peak(6_000) < peak(2_000) * 1.2
+    assert peak(2_100) < peak(700) * 1.2
 
 
 class Sink(io.BytesIO):
