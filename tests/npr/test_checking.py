@@ -21,9 +21,9 @@ from fhir_facade.npr_checking import Checked, check_message, check_store
 from fhir_facade.outcome import Refused
 from fhir_facade.resources import data_root
 from fhir_facade.store.records import SqliteStore
-from tests.npr_graphs import graph
 from tests.npr_sample import KINDS, TABLE
 from tests.npr_stays import END, HEAD, MESSAGE, MIDNIGHT, PATIENT, STAY, TODAY
+from tools.npr_graphs import graph
 
 
 @pytest.fixture

@@ -32,9 +32,9 @@ from fhir_facade.npr_reports.writers import WRITERS
 from fhir_facade.outcome import Issue
 from fhir_facade.resources import data_root
 from tests.npr.conftest import once
-from tests.npr_graphs import graph
 from tests.npr_sample import KINDS, TABLE
 from tests.npr_stays import MESSAGE, TODAY
+from tools.npr_graphs import graph
 
 ALL = frozenset({"error", "warning", "information"})
 VOID = {"meta", "link"}
