@@ -17,7 +17,7 @@ COMPILE := $(UV) pip compile pyproject.toml --quiet --generate-hashes --no-emit-
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo serve test check static fix generate laws mutants bench lock clean
+.PHONY: help setup browser demo serve test check static fix generate laws mutants bench lock clean
 
 help: ## Print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,10 @@ help: ## Print the targets
 	@touch $@
 
 setup: .venv/dev.stamp ## Install everything that development needs into .venv
+
+browser: ## Install Chromium from the packages of the system, where there is none (Debian or Ubuntu, as root)
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; }
 
 demo: .venv/run.stamp ## Synthetic patients, served at http://127.0.0.1:8000/fhir (DEMO_ARGS="--patients 1000")
 	@$(BIN)/fhir-facade demo $(DEMO_ARGS)

@@ -19,6 +19,7 @@ from fhir_facade.cli_explain import explain
 from fhir_facade.cli_indicators import indicators
 from fhir_facade.cli_mapping import mapping_app
 from fhir_facade.cli_npr import npr_check
+from fhir_facade.cli_npr_write import npr_write
 from fhir_facade.cli_outbox import outbox_app
 from fhir_facade.cli_profiles import profiles_app
 from fhir_facade.cli_put import put
@@ -38,7 +39,6 @@ from fhir_facade.terminal import (
     settings_with,
     stop,
     stop_if_missing,
-    whole_file,
 )
 from fhir_facade.workers import WorkersDied, can_fork
 
@@ -63,6 +63,7 @@ app.add_typer(outbox_app, name="outbox")
 app.add_typer(terminology_app, name="terminology")
 app.add_typer(profiles_app, name="profiles")
 npr.command("check")(npr_check)
+npr.command("write")(npr_write)
 app.command("explain")(explain)
 app.command("put")(put)
 app.command("indicators")(indicators)
@@ -264,37 +265,6 @@ def map_records(
         sys.stdout.flush()
     if refused:
         raise stop(FOUND, f"{refused} line(s) refused")
-
-
-@npr.command("write")
-def npr_write(
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The message to write; '-' is standard output.")],
-    db: Database,
-    module: Annotated[str, typer.Option(help="ord (activity) or ide (identity).")] = "ord",
-) -> None:
-    """Write what is stored as an NPR-melding (XML).
-
-    \b
-    Example:
-      fhir-facade npr write --out message.xml --db hospital.db --module ord
-    """
-    from fhir_facade.store.npr_table import load_table
-    from fhir_facade.store.npr_write import write_npr
-
-    with faults_are_told(FOUND), ExitStack() as stack:
-        folder = settings_with().mappings
-        mapping_set = mapping_set_of(folder)
-        table = load_table(folder / "npr-melding.yaml", mapping_set.kinds)
-        if module not in table.modules:
-            raise stop(FAILED, f"module '{module}' is none of {', '.join(sorted(table.modules))}")
-        store = open_store(db, mapping_set, must_exist=True)
-        stack.callback(store.close)
-        target = stack.enter_context(whole_file(out))
-        issues = write_npr(store, target, table, mapping_set.kinds, module)
-        for issue in issues:
-            say(str(issue))
-    if issues:
-        raise typer.Exit(FOUND)
 
 
 @app.command()

@@ -26,8 +26,10 @@ from fhir_facade.terminal import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from fhir_facade.npr.quality import Quality
     from fhir_facade.npr.rules import RuleSet
     from fhir_facade.npr_checking import Checked
+    from fhir_facade.npr_reports.findings import Report
 
 
 class Form(StrEnum):
@@ -36,6 +38,8 @@ class Form(StrEnum):
     text = "text"
     json = "json"
     csv = "csv"
+    html = "html"
+    junit = "junit"
 
 
 class Level(StrEnum):
@@ -53,6 +57,16 @@ class Tongue(StrEnum):
     nb = "nb"
 
 
+Rules = Annotated[
+    Path | None,
+    typer.Option("--rules", metavar="FILE", help="A rule file of your own: more rules, and rules switched."),
+]
+Language = Annotated[Tongue, typer.Option("--lang", help="The language of sentences.")]
+On = Annotated[
+    str | None, typer.Option("--on", metavar="DATE", help="The day to judge on, CCYY-MM-DD; today without it.")
+]
+
+
 def npr_check(
     file: Annotated[
         Path | None, typer.Argument(metavar="FILE", help="NPR-melding (XML), or a folder of records (KIND.ndjson).")
@@ -60,18 +74,15 @@ def npr_check(
     db: Annotated[
         Location | None, typer.Option("--db", parser=database, metavar="DB", help="Judge what is stored here.")
     ] = None,
-    rules: Annotated[
-        Path | None,
-        typer.Option("--rules", metavar="FILE", help="A rule file of your own: more rules, and rules switched."),
-    ] = None,
-    form: Annotated[Form, typer.Option("--format", help="text, or for machines: json, csv.")] = Form.text,
-    lang: Annotated[Tongue, typer.Option(help="The language of sentences.")] = Tongue.en,
+    rules: Rules = None,
+    form: Annotated[
+        Form, typer.Option("--format", help="text; json, csv, junit; or html, a page with charts.")
+    ] = Form.text,
+    lang: Language = Tongue.en,
     level: Annotated[
         Level, typer.Option(help="The least severe findings that are told; all are counted.")
     ] = Level.information,
-    on: Annotated[
-        str | None, typer.Option("--on", metavar="DATE", help="The day to judge on, CCYY-MM-DD; today without it.")
-    ] = None,
+    on: On = None,
     against: Annotated[
         Path | None,
         typer.Option(
@@ -92,22 +103,20 @@ def npr_check(
     Examples:
       fhir-facade npr check message.xml
       fhir-facade npr check --db hospital.db --format csv > findings.csv
+      fhir-facade npr check --db hospital.db --format html --lang nb > quality.html
       fhir-facade npr check faulty/ --against faulty/manifest.ndjson
     """
     _can_be_judged(file, db)
-    from fhir_facade.npr.calendar import day
-    from fhir_facade.terminal import now
 
-    today = day(on or now())
-    if today is None:
-        raise stop(FAILED, f"--on {on}: a date is expected, such as 2024-06-30")
+    today = judging_day(on)
     with faults_are_told(), ExitStack() as stack:
-        ruleset = _rules(rules)
+        ruleset = rules_of(rules)
         if against is not None:
             good = _compared(file, db, ruleset, on and today, against, form, stack)
         else:
             checked = _checked(file, db, ruleset, today, stack)
-            good = _reported(checked, ruleset, form, lang, frozenset(list(Level)[list(Level).index(level) :]), stack)
+            levels = frozenset(list(Level)[list(Level).index(level) :])
+            good = _reported(checked, _report(ruleset, form, lang, levels, today), form, stack)
     if not good:
         raise typer.Exit(FOUND)
 
@@ -122,13 +131,17 @@ def _can_be_judged(file: Path | None, db: Location | None) -> None:
         raise stop(FAILED, f"{file}: there are neither records (KIND.ndjson) nor messages (.xml)")
 
 
-def _reported(
-    found: Iterator[Checked], rules: RuleSet, form: Form, lang: str, levels: frozenset[str], stack: ExitStack
-) -> bool:
-    """Print the findings; whether none is an error."""
-    from fhir_facade.npr_reports import WRITERS, Report
+def _report(rules: RuleSet, form: Form, lang: str, levels: frozenset[str], today: str) -> Report:
+    """What takes the findings; for a page it counts the quality of data too."""
+    from fhir_facade.npr_reports.findings import Report
 
-    report = Report(rules, lang, levels)
+    return Report(rules, lang, levels, today, _quality(rules) if form is Form.html else None)
+
+
+def _reported(found: Iterator[Checked], report: Report, form: Form, stack: ExitStack) -> bool:
+    """Print the findings; whether none is an error."""
+    from fhir_facade.npr_reports.writers import WRITERS
+
     stack.callback(report.close)
     bar = stack.enter_context(progress_bar())
     task = bar.add_task("records", total=None)
@@ -149,6 +162,8 @@ def _compared(
     from fhir_facade.npr_confusion import WRITERS, against
     from fhir_facade.terminal import now
 
+    if form not in WRITERS:
+        raise stop(FAILED, f"--format {form}: with --against it is one of {', '.join(WRITERS)}")
     confusion, of_manifest = against(manifest, rules)
     for checked in _checked(file, db, rules, on or of_manifest or day(now()) or "", stack):
         confusion.add(checked)
@@ -157,7 +172,18 @@ def _compared(
     return confusion.is_whole
 
 
-def _rules(site: Path | None) -> RuleSet:
+def judging_day(on: str | None) -> str:
+    """The day of an option, today without one (CCYY-MM-DD)."""
+    from fhir_facade.npr.calendar import day
+    from fhir_facade.terminal import now
+
+    today = day(on or now())
+    if today is None:
+        raise stop(FAILED, f"--on {on}: a date is expected, such as 2024-06-30")
+    return today
+
+
+def rules_of(site: Path | None) -> RuleSet:
     """The rules, with the code systems that are imported."""
     from fhir_facade.npr.shipped import shipped_rules
     from fhir_facade.terminology.catalogue import Catalogue
@@ -168,6 +194,13 @@ def _rules(site: Path | None) -> RuleSet:
     from fhir_facade.store.code_systems import open_editions
 
     return shipped_rules(settings.mappings / "records", site, Catalogue(open_editions(settings.terminology)))
+
+
+def _quality(rules: RuleSet) -> Quality:
+    """What counts the quality of data, with the code maps of the mappings."""
+    from fhir_facade.npr.quality import Quality
+
+    return Quality(rules, [each.rules for each in mapping_set_of(settings_with().mappings).mappings.values()])
 
 
 def _checked(file: Path | None, db: Location | None, rules: RuleSet, today: str, stack: ExitStack) -> Iterator[Checked]:

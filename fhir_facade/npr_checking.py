@@ -31,11 +31,12 @@ TOGETHER = 100  # patients that are read from a store at a time
 
 @dataclass(slots=True)
 class Checked:
-    """The verdicts of some records that belong together: with the line of each (0 where there is none), and what the
-    reader could not take."""
+    """The verdicts of some records that belong together: with the line of each (0 where there is none), what the
+    reader could not take, and the graph that they were judged in."""
 
     verdicts: list[tuple[Verdict, int]]
     faults: list[Issue]
+    graph: Graph
 
 
 class PatientStore(Protocol):
@@ -68,7 +69,7 @@ def check_message(path: Path, table: NprTable, kinds: Kinds, rules: RuleSet, tod
         if own and own.kind.name in graph.records:
             graph.records[FAULT] = faults
         verdicts = [each for each in judging.judge(graph) if each.kind != FAULT]
-        yield Checked([(each, lines.get(id(each.record), 0)) for each in verdicts], batch.issues)
+        yield Checked([(each, lines.get(id(each.record), 0)) for each in verdicts], batch.issues, graph)
 
 
 def check_store(store: Patients, kinds: Kinds, rules: RuleSet, today: str) -> Iterator[Checked]:
@@ -172,7 +173,7 @@ def referred_to(kinds: Kinds) -> frozenset[str]:
 
 
 def _checked(judging: Judging, graph: Graph) -> Checked:
-    return Checked([(verdict, 0) for verdict in judging.judge(graph)], [])
+    return Checked([(verdict, 0) for verdict in judging.judge(graph)], [], graph)
 
 
 def _told_by(module: Module, kinds: Kinds) -> frozenset[str]:

@@ -64,7 +64,7 @@ def _graph(rows: Mapping[str, list[Read]], **given: Any) -> tuple[Graph, dict[in
 
 
 def _checked(judging: Judging, graph: Graph, lines: Mapping[int, int]) -> Checked:
-    return Checked([(verdict, lines.get(id(verdict.record), 0)) for verdict in judging.judge(graph)], [])
+    return Checked([(verdict, lines.get(id(verdict.record), 0)) for verdict in judging.judge(graph)], [], graph)
 
 
 class Folder:

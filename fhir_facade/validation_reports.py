@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 from urllib.parse import quote
-from xml.sax.saxutils import escape, quoteattr
 
 import orjson
 
@@ -22,13 +21,13 @@ from fhir_facade import __version__
 from fhir_facade.json_text import Placed
 from fhir_facade.outcome import CATALOGUE, Issue
 from fhir_facade.validation_stream import Judged, outcome_of
+from fhir_facade.xml_text import attribute_of, text_of
 
 LEVELS = {"fatal": "error", "error": "error", "warning": "warning", "information": "note"}
 SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 STANDARD_INPUT = "-"
 KEPT_IN_MEMORY = 1 << 20
 
-_NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _PLACEHOLDER = re.compile(r"'?\{[^}]*\}'?")
 
 
@@ -158,12 +157,12 @@ class JunitWriter:
         bad = [placed for placed in judged.issues if placed.issue.is_error]
         rest = [placed for placed in judged.issues if not placed.issue.is_error]
         named = f"{judged.type or 'text'}, line {judged.line}"
-        parts = [f"<testcase classname={_attribute(judged.file)} name={_attribute(named)}>"]
+        parts = [f"<testcase classname={attribute_of(judged.file)} name={attribute_of(named)}>"]
         if bad:
             tag = "failure" if judged.readable else "error"
             self._counts[tag] += 1
-            message = _attribute(bad[0].issue.sentence(self._language))
-            kind = _attribute(rule_of(bad[0].issue))
+            message = attribute_of(bad[0].issue.sentence(self._language))
+            kind = attribute_of(rule_of(bad[0].issue))
             parts.append(f"<{tag} message={message} type={kind}>{self._text(judged, bad)}</{tag}>")
         if rest:
             parts.append(f"<system-out>{self._text(judged, rest)}</system-out>")
@@ -176,7 +175,7 @@ class JunitWriter:
         self._out.flush()
 
     def _text(self, judged: Judged, issues: list[Placed]) -> str:
-        return escape(_xml("\n".join(line_of(judged, placed, self._language) for placed in issues)))
+        return text_of("\n".join(line_of(judged, placed, self._language) for placed in issues))
 
     def _close(self) -> None:
         if self._waiting is None:
@@ -186,7 +185,7 @@ class JunitWriter:
                 f'tests="{self._counts["all"]}" failures="{self._counts["failure"]}" '
                 f'errors="{self._counts["error"]}" skipped="0"'
             )
-            self._out.write(f"<testsuite name={_attribute(self._name)} {numbers}>\n".encode())
+            self._out.write(f"<testsuite name={attribute_of(self._name)} {numbers}>\n".encode())
             waiting.seek(0)
             shutil.copyfileobj(waiting, self._out)
             self._out.write(b"</testsuite>\n")
@@ -287,11 +286,3 @@ def uri_of(file: str) -> str:
         return "stdin"
     path = Path(file)
     return path.as_uri() if path.is_absolute() else quote(path.as_posix())
-
-
-def _xml(text: str) -> str:
-    return _NO_XML.sub("\ufffd", text)
-
-
-def _attribute(text: str) -> str:
-    return quoteattr(_xml(text))

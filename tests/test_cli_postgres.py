@@ -41,7 +41,8 @@ def test_load_write_serve_explain_and_put(
         assert told.exit_code == 0, told.output
         summaries.append(told.stdout)
         out = tmp_path / "out.xml"
-        assert run("npr", "write", "--out", out, FHIR_FACADE_DATABASE=place).exit_code == 0
+        told = run("npr", "write", "--out", out, "--force", FHIR_FACADE_DATABASE=place)
+        assert told.stderr == "message-rejected: written all the same\n"
         messages.append(out.read_bytes())
         ask = ask_app(build_app(Settings(database=place, log_level="error")))  # type: ignore[arg-type]
         bundle = ask("GET", ENCOUNTERS).json()

@@ -2,6 +2,7 @@
 
 openapi/ (OpenAPI, CapabilityStatement, example requests), docs/errors.md (issues), docs/cli.md (commands),
 docs/limits.md (limits), docs/rbf-indicators.md (indicators), docs/mappings/ (a page for each mapping and record kind),
+docs/npr/ (a page for each rule of the registry),
 profiles/structure-definitions.json.gz (our profiles as JSON).
 """
 
@@ -17,6 +18,7 @@ from typing import Any
 import typer.main
 from indicator_docs import page as indicator_page
 from mapping_docs import pages
+from npr_rule_docs import pages as rule_pages
 
 from fhir_facade.cli import app
 from fhir_facade.limits import LIMITS
@@ -41,6 +43,7 @@ def generated() -> dict[str, bytes]:
     files["docs/rbf-indicators.md"] = (SAID + "\n" + indicator_page(mapping_set.kinds)).encode()
     files["profiles/structure-definitions.json.gz"] = own_table(data_root("profiles") / "structure-definitions")
     files |= {f"docs/mappings/{name}": page.encode() for name, page in pages(mapping_set).items()}
+    files |= {f"docs/npr/{name}": page.encode() for name, page in rule_pages(mapping_set.kinds.by_name).items()}
     return files
 
 
@@ -138,7 +141,7 @@ def main(arguments: list[str]) -> int:
     """Write the files, or compare them; 1 when --check finds a stale one."""
     stale = []
     files = generated()
-    for gone in sorted((ROOT / "docs" / "mappings").glob("*.md")):
+    for gone in sorted(page for folder in ("mappings", "npr") for page in (ROOT / "docs" / folder).glob("*.md")):
         if (name := gone.relative_to(ROOT).as_posix()) not in files:
             stale.append(name)
             if "--check" not in arguments:

@@ -32,9 +32,7 @@ def _index(mapping_set: MappingSet) -> Iterator[str]:
     yield "What each record becomes in FHIR, made from `mappings/`; the words are told in"
     yield "[the mapping language](../mapping-language.md)."
     yield ""
-    yield from _table(
-        ("Record", "FHIR", "Meaning"), sorted(_index_row(kind, mapping_set) for kind in mapping_set.kinds)
-    )
+    yield from table(("Record", "FHIR", "Meaning"), sorted(_index_row(kind, mapping_set) for kind in mapping_set.kinds))
 
 
 def _index_row(kind: Kind, mapping_set: MappingSet) -> tuple[str, ...]:
@@ -58,14 +56,14 @@ def _mapping_page(mapping: CompiledMapping, kinds: Kinds) -> Iterator[str]:
         "File and line", "Meaning",
     )  # fmt: skip
     stored = {f"meta.{name}" for name in ("versionId", "lastUpdated")}
-    yield from _table(head, (_row(row) for row in mapping_table(mapping, kinds).rows if row.path not in stored))
+    yield from table(head, (_row(row) for row in mapping_table(mapping, kinds).rows if row.path not in stored))
     yield ""
     yield f"In every mapping, `meta.versionId` is made of `{kind.version}` and `meta.lastUpdated` of `{kind.changed}`."
     if rules.ignored:
         yield ""
         yield "## Not mapped"
         yield ""
-        yield from _table(("Field", "Reason"), sorted((f"`{name}`", why) for name, why in rules.ignored.items()))
+        yield from table(("Field", "Reason"), sorted((f"`{name}`", why) for name, why in rules.ignored.items()))
 
 
 def _row(row: Row) -> tuple[str, ...]:
@@ -111,7 +109,7 @@ def _kind_page(kind: Kind, mapping_set: MappingSet) -> Iterator[str]:
 
 def _fields(fields: Mapping[str, Field]) -> Iterator[str]:
     head = ("Field", "Type", "Required", "Code list", "NPR", "Meaning")
-    yield from _table(head, (_field(field) for field in fields.values()))
+    yield from table(head, (_field(field) for field in fields.values()))
 
 
 def _field(field: Field) -> tuple[str, ...]:
@@ -124,7 +122,8 @@ def _field(field: Field) -> tuple[str, ...]:
     return f"`{field.name}`", f"{field.type}{size}{digits}", required, listed + judged, places, field.meaning
 
 
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    """Lines of a Markdown table."""
     yield _line(head)
     yield _line(("---",) * len(head))
     for row in rows:

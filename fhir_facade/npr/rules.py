@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from fhir_facade.mapping.findings import MappingError, nearest
-from fhir_facade.mapping.kinds import Kinds
+from fhir_facade.mapping.kinds import Kind, Kinds
 from fhir_facade.npr.functions import Codes
 from fhir_facade.npr.graph import everything
 from fhir_facade.npr.places import RuleFault
 from fhir_facade.npr.row_reader import RowReader, texts
 from fhir_facade.npr.rule_writer import Words
-from fhir_facade.npr.to_rule import Compiled, RecordFault, compiled, told
+from fhir_facade.npr.to_rule import Compiled, RecordFault, compiled, told, told_all
 from fhir_facade.yaml_text import Table
 
 Severity = Literal["error", "warning", "information"]
@@ -47,8 +47,11 @@ FILE = ("sources", "tables", "terms", "rules", "switch")
 NUMBER = re.compile(r"[A-Z]{2,10}-\d{1,5}").fullmatch
 OURS = "NPR-"
 EARLIER = "earlier"
-SECTOR, UNIT = "sector", "unit"
+SECTOR, UNIT, DAY = "sector", "unit", "happened"
 """Terms that findings are counted by; of a kind that has none they are those of a record that it refers to."""
+
+LEFT = ("daysLeftAtStart", "daysLeftWaiting")
+"""Terms that tell how many days of a time limit are left: when care began, and of who is waiting still."""
 
 ANY = "any"
 WHOLE = "all"
@@ -84,8 +87,8 @@ class Rule:
 
 @dataclass(frozen=True)
 class RuleSet:
-    """The rules that are on, in the order of their numbers; `words` are what they may name. `sector` and `unit` tell
-    those of a record, by its kind."""
+    """The rules that are on, in the order of their numbers. `sector`, `unit` and `day` (CCYY-MM-DD) tell those of a
+    record, by its kind; `left` the days that are left of a time limit; `words` is what expressions may name."""
 
     rules: tuple[Rule, ...]
     kinds: Kinds
@@ -93,12 +96,19 @@ class RuleSet:
     switched_off: tuple[str, ...] = ()
     sector: Mapping[str, Teller] = field(default_factory=dict)
     unit: Mapping[str, Teller] = field(default_factory=dict)
+    day: Mapping[str, Teller] = field(default_factory=dict)
+    left: tuple[Mapping[str, Teller], ...] = ()
 
     def __iter__(self) -> Iterator[Rule]:
         return iter(self.rules)
 
     def __getitem__(self, number: str) -> Rule:
         return next(rule for rule in self.rules if rule.number == number)
+
+    def misfits(self, kind: Kind, name: str, child: str = "") -> Teller:
+        """What tells the codes of a field that are in its list on no such day: of a record, or of a list's items."""
+        wrong = f"{name}.codeFits() = false"
+        return told_all(self.words, kind, f"{child}.where({wrong}).{name}" if child else f"iif({wrong}, {name}, {{}})")
 
 
 def load_rules(file: Path, kinds: Kinds, codes: Codes, site: Path | None = None) -> RuleSet:
@@ -115,7 +125,16 @@ def load_rules(file: Path, kinds: Kinds, codes: Codes, site: Path | None = None)
         switched.append(replace(rule, severity=severity) if severity else rule)  # type: ignore[arg-type]
     off = tuple(sorted(number for number, said in loader.switches.items() if said == "off"))
     ordered = tuple(sorted(switched, key=lambda rule: rule.number))
-    return RuleSet(ordered, kinds, loader.words, off, loader.tellers(SECTOR), loader.tellers(UNIT))
+    return RuleSet(
+        ordered,
+        kinds,
+        loader.words,
+        off,
+        sector=loader.tellers(SECTOR),
+        unit=loader.tellers(UNIT),
+        day=loader.tellers(DAY),
+        left=tuple(loader.own_tellers(term) for term in LEFT),
+    )
 
 
 class _Loader(RowReader):
@@ -238,6 +257,11 @@ class _Loader(RowReader):
         """What tells a term of a record, by its kind."""
         paths = {kind.name: self.path(kind, term) for kind in self.kinds}
         return {name: told(self.words, self.kinds[name], path) for name, path in paths.items() if path}
+
+    def own_tellers(self, term: str) -> dict[str, Teller]:
+        """What tells a term of a record, for the kinds that have it themselves."""
+        named = [kind for kind in self.kinds if (kind.name, term) in self.terms]
+        return {kind.name: told(self.words, kind, f"%{kind.name}.{term}") for kind in named}
 
 
 def is_ours(number: str) -> bool:

@@ -8,15 +8,15 @@ is neither true nor false. The functions beside FHIRPath's own stand in function
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from fhir_facade.mapping.kinds import ChildList, Kind
-from fhir_facade.npr.places import Place, RuleFault, unknown
+from fhir_facade.npr.places import Place, RuleFault, Value, field_of, unknown
 from fhir_facade.npr.rule_writer import RuleWriter, Words
 from fhir_facade.profile.conditions import TRUE, both, negated
-from fhir_facade.profile.fhirpath_syntax import FhirPathError, parse
+from fhir_facade.profile.fhirpath_syntax import Binary, Call, Expression, FhirPathError, Name, parse
 
 KEPT, BROKEN, UNKNOWN, APART, ELSEWHERE, SPARED = 0, 1, 2, 3, 4, 5
 """What a rule answers: kept, broken, cannot know; apart, it is not asked here; elsewhere, it is of another sector;
@@ -27,12 +27,13 @@ Judge = Callable[[Any, Any, Any], int]
 
 @dataclass(frozen=True)
 class Compiled:
-    """A rule for one kind of record: the judge (graph, record, item), the fields that it looks at, and the kinds of
-    other records that it looks at."""
+    """A rule for one kind of record: the judge (graph, record, item), the fields that it looks at, the kinds of
+    other records that it looks at, and the fields without whose value it cannot be kept."""
 
     judge: Judge
     fields: tuple[str, ...]
     others: frozenset[str]
+    demands: tuple[str, ...]
     text: str = field(repr=False, default="")
 
 
@@ -48,6 +49,7 @@ def compiled(
     kind, child = _over(words, record)
     writer = RuleWriter(words, Place("i", kind, child, "r"))
     try:
+        demands = tuple(name for name in _demanded(parse(require)) if field_of(writer.root, name))
         asked = writer.condition(parse(when), writer.root) if when else TRUE
         among = writer.condition(parse(sector), writer.root) if sector else TRUE
         held = writer.condition(parse(require), writer.root)
@@ -66,19 +68,40 @@ def compiled(
         with source.block(f"if {both(held.false, among.true)}:"):
             source.line(f"return {BROKEN} if {acting.true} else {SPARED}")
         source.line(f"return {UNKNOWN}")
-    return Compiled(
-        source.compile(name, f"npr {name}"), tuple(dict.fromkeys(writer.used)), frozenset(writer.seen), source.text
-    )
+    judge = source.compile(name, f"npr {name}")
+    return Compiled(judge, tuple(dict.fromkeys(writer.used)), frozenset(writer.seen), demands, source.text)
+
+
+def _demanded(tree: Expression) -> Iterator[str]:
+    """The names that must have a value for an expression to be true: those whose exists() is a part of an `and`."""
+    match tree:
+        case Binary(operator="and", left=left, right=right):
+            yield from _demanded(left)
+            yield from _demanded(right)
+        case Call(name="exists", base=Name(base=None, name=name), arguments=()):
+            yield name
 
 
 def told(words: Words, kind: Kind, expression: str) -> Callable[[Any, Any], Any]:
     """The function (graph, record) that gives the single value of an expression; RuleFault."""
+    return _expression(words, kind, expression, RuleWriter.one)
+
+
+def told_all(words: Words, kind: Kind, expression: str) -> Callable[[Any, Any], list[Any]]:
+    """The function (graph, record) that gives all values of an expression; RuleFault."""
+    return _expression(words, kind, expression, RuleWriter.many)
+
+
+def _expression(
+    words: Words, kind: Kind, expression: str, form: Callable[[RuleWriter, Value], str]
+) -> Callable[[Any, Any], Any]:
     writer = RuleWriter(words, Place("r", kind, None, "r"))
     source = writer.source
-    text = writer.one(writer.value(parse(expression), writer.root))
+    text = form(writer, writer.value(parse(expression), writer.root))
     with source.block("def told(g, r):"):
         source.line(f"return {text}")
-    return source.compile("told", f"npr {kind.name} {expression}")
+    made: Callable[[Any, Any], Any] = source.compile("told", f"npr {kind.name} {expression}")
+    return made
 
 
 @dataclass(frozen=True)

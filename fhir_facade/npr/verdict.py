@@ -26,6 +26,7 @@ from fhir_facade.npr.to_rule import BROKEN, ELSEWHERE, SPARED, UNKNOWN, Judge
 
 Outcome = Literal["accepted", "accepted-with-loss", "row-dropped", "message-rejected"]
 ORDER: tuple[Outcome, ...] = ("accepted", "accepted-with-loss", "row-dropped", "message-rejected")
+REFUSED: frozenset[Outcome] = frozenset({"row-dropped", "message-rejected"})
 FAILING = (BROKEN, SPARED)
 LOSS = frozenset({"set-minus-one", "set-null", "set-zero"})
 Key = tuple[str, tuple[Any, ...]]

@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -18,36 +21,9 @@ from fhir_facade.npr_checking import Checked, check_message, check_store
 from fhir_facade.outcome import Refused
 from fhir_facade.resources import data_root
 from fhir_facade.store.records import SqliteStore
-from tests.npr_graphs import graph
 from tests.npr_sample import KINDS, TABLE
-
-TODAY = "2024-06-30"
-STAY = 13
-"""The line of the stay."""
-
-HEAD = """<?xml version="1.0" encoding="UTF-8"?>
-<Melding xmlns="http://www.npr.no/xmlstds/53_1_3_ord" versjon="53.1.3" meldingstype="B" fraDatoPeriode="2024-01-01"
- uttakDato="2024-06-30" leverandor="L" navnEPJ="E" versjonEPJ="1" versjonUt="1" lopenr="1" tilDatoPeriode="2024-04-30">
- <Kontaktperson kontPerson="Kari" meldEpost1="k@example.org" typeKontaktperson="1"/>
- <Kontaktperson kontPerson="Ola" meldEpost1="o@example.org" typeKontaktperson="15"/>
- <Institusjon institusjonID="993467049"><Enhet enhetID="B" orgNr="974705761"/>
-  <Enhet enhetID="F" offAvdKode="110" reshID="4001"/><Enhet enhetID="A" offAvdKode="110" reshID="4002"/>
-"""
-PATIENT = """\
-  <Objektholder pasientNr="{nr}"><Pasient pasientNr="{nr}" kjonn="2" fodselsar="1985"/>
-   <Henvisningsperiode henvisningsperiodeID="P1" ansienDato="2024-01-10" henvFraTjeneste="2"><Henvisning henvID="{nr}"
-     mottaksDato="2024-01-10" frittBehandlingsvalg="2" komNrHjem="0301" ventetidSluttDato="2024-02-20" vurdDato="2024-01-15"
-     ventetidSluttKode="1" henvVurd="2" rettTilHelsehjelp="5" omsnivahenv="3" fagomrade="110"><RefEnhet enhetID="B"
-     typeEnhet="1"/><RefEnhet enhetID="F" typeEnhet="2"/><RefEnhet enhetID="A" typeEnhet="7"/></Henvisning></Henvisningsperiode>
-<Episode episodeID="E1" henvisningsperiodeID="P1" innDatoTid="2024-02-20T09:10:00" utDatoTid="2024-02-20T09:55:00"
-     debitor="1" komNrHjem="0301" innmateHast="4" omsorgsniva="3" utTilstand="1" episodeFag="110"><Kontakt kontaktType="2"
-     stedAktivitet="1"><Helseperson polUtforende="1"/></Kontakt><RefEnhet enhetID="B" typeEnhet="1"/><RefEnhet enhetID="F"
-     typeEnhet="2"/><RefEnhet enhetID="A" typeEnhet="7"/><Tilstand tilstNr="1"><Kode kodeNr="1" Kodeverk="D"
-     kodeVersjon="2024" kodeVerdi="F102"/></Tilstand></Episode></Objektholder>
-"""
-END = " </Institusjon>\n</Melding>\n"
-MESSAGE = HEAD + PATIENT.format(nr="1") + END
-MIDNIGHT = MESSAGE.replace("T09:10:00", "T00:00:00")
+from tests.npr_stays import END, HEAD, MESSAGE, MIDNIGHT, PATIENT, STAY, TODAY
+from tools.npr_graphs import graph
 
 
 @pytest.fixture
@@ -225,3 +201,23 @@ def test_an_imported_edition_decides_on_the_day_the_stay_ends(
     assert json.loads(run(message, "--format", "json").stdout)["rules"] == {"NPR-165": 1}
     message.write_text(MESSAGE.replace("F102", "F320"), "utf-8")
     assert json.loads(run(message, "--format", "json").stdout)["rules"] == {}
+
+
+def test_progress_is_shown_on_a_terminal_and_nowhere_else(tmp_path: Path) -> None:
+    pty = pytest.importorskip("pty", reason="this system has no pseudo-terminals")
+    path = tmp_path / "message.xml"
+    path.write_text(HEAD + "".join(PATIENT.format(nr=n) for n in range(40)) + END, "utf-8")
+    shown = {}
+    for where in ("terminal", "pipe"):
+        ours, theirs = pty.openpty() if where == "terminal" else os.pipe()
+        arguments = [sys.executable, "-m", "fhir_facade.cli", "npr", "check", str(path), "--on", TODAY]
+        terminal = {**os.environ, "TERM": "xterm"}
+        done = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=theirs, env=terminal, check=True)
+        os.write(theirs, b"END")
+        shown[where] = os.read(ours, 1 << 16)
+        os.close(ours)
+        os.close(theirs)
+        assert done.stdout.startswith(b"verdict: accepted")
+        assert b"\x1b" not in done.stdout
+    assert b"records" in shown["terminal"]
+    assert shown["pipe"] == b"END"

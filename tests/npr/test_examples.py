@@ -9,7 +9,7 @@ import pytest
 from fhir_facade.npr.to_rule import BROKEN, KEPT, SPARED
 from fhir_facade.npr.verdict import Judging, Verdict
 from fhir_facade.yaml_text import read
-from tests.npr_graphs import HOME, graph, graphs, rules, tells
+from tools.npr_graphs import HOME, graph, graphs, rules, tells
 
 EXAMPLES = read(HOME / "examples" / "rules.yaml")["examples"]
 STAYS = read(HOME / "examples" / "stays.yaml")["stays"]

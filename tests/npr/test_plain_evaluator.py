@@ -12,7 +12,7 @@ from fhir_facade.profile.fhirpath import Environment, evaluate, truth
 from fhir_facade.profile.fhirpath_functions import FUNCTIONS
 from fhir_facade.profile.fhirpath_syntax import Call, Name, Variable, parse
 from fhir_facade.yaml_text import read
-from tests.npr_graphs import HOME, graph, kinds, rules
+from tools.npr_graphs import HOME, graph, kinds, rules
 
 EXAMPLES = read(HOME / "examples" / "rules.yaml")["examples"]
 

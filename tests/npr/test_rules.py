@@ -15,7 +15,7 @@ from fhir_facade.npr.record_functions import RECORD_FUNCTIONS
 from fhir_facade.npr.rules import MAY, MUST, Consequence, RuleSet, load_rules
 from fhir_facade.npr.to_rule import APART, BROKEN, ELSEWHERE, KEPT, UNKNOWN
 from fhir_facade.npr.verdict import Judging
-from tests.npr_graphs import HOME, codes, graph, kinds, tells
+from tools.npr_graphs import HOME, codes, graph, kinds, tells
 
 ROW = """\
 rules:

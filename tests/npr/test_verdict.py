@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fhir_facade.npr.verdict import Judging, Verdict, lost_with, of_message
-from tests.npr_graphs import graph, rules, tells
+from tools.npr_graphs import graph, rules, tells
 
 
 def verdicts(name: str, change: dict[str, Any]) -> list[Verdict]:

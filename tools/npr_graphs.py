@@ -42,7 +42,8 @@ def tells() -> frozenset[str]:
 
 @cache
 def graphs() -> Mapping[str, Any]:
-    return read(HOME / "examples" / "graphs.yaml")["graphs"]
+    found: Mapping[str, Any] = read(HOME / "examples" / "graphs.yaml")["graphs"]
+    return found
 
 
 @cache
