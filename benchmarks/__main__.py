@@ -9,10 +9,10 @@ from pathlib import Path
 
 import orjson
 
-from benchmarks import http, load_message, mapping, postgres, scale, terminology, validation, workers, writes
+from benchmarks import http, load_message, mapping, npr, postgres, scale, terminology, validation, workers, writes
 from benchmarks.report import Report
 
-PARTS = ("mapping", "http", "writes", "postgres", "workers", "scale", "load", "terminology", "validation")
+PARTS = ("mapping", "http", "writes", "postgres", "workers", "scale", "load", "npr", "terminology", "validation")
 
 
 def main() -> None:
@@ -44,6 +44,8 @@ def main() -> None:
         scale.run(report, quick=asked.quick, full=asked.full)
     if "load" in parts:
         load_message.run(report, quick=asked.quick, full=asked.full)
+    if "npr" in parts:
+        npr.run(report, quick=asked.quick, full=asked.full)
     if "terminology" in parts:
         terminology.run(report, quick=asked.quick)
     if "validation" in parts:
