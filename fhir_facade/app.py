@@ -77,6 +77,9 @@ class Server:
 def build_app(settings: Settings) -> Server:
     """Return the server; MappingError when the mappings cannot be used."""
     mapping_set = load_mapping_set(settings.mappings, settings.site_mappings, settings.profiles)
+    packages = own_packages(settings.packages)
+    catalogue = catalogue_of(packages, open_editions(settings.terminology) if settings.terminology else ())
+    indicators = _indicators(mapping_set, catalogue, settings)
     store = open_store(
         settings.database,
         mapping_set.kinds,
@@ -86,8 +89,6 @@ def build_app(settings: Settings) -> Server:
         pool=settings.database_pool,
         timeout=settings.database_timeout,
     )
-    packages = own_packages(settings.packages)
-    catalogue = catalogue_of(packages, open_editions(settings.terminology) if settings.terminology else ())
     validator = cache(
         lambda: make_validator(
             packages,
@@ -112,7 +113,7 @@ def build_app(settings: Settings) -> Server:
         npr_rules=cache(lambda: shipped_rules(settings.mappings / "records", settings.npr_rules, catalogue)),
         npr_patients=settings.npr_patients,
         json_limits=JsonLimits(settings.json_width, settings.json_values),
-        indicators=_indicators(mapping_set, catalogue, settings),
+        indicators=indicators,
         most_measured=settings.measured_patients,
     )
     log = AccessLog(settings.log_level)

@@ -37,7 +37,7 @@ def measure(
 ) -> list[Tally]:
     """The tally of each indicator over all patients, or over one; with the keys of who is in what when listed."""
     tallies = [Tally(indicator, listing) for indicator in indicators]
-    wanted = _wanted(kinds, tallies)
+    wanted = frozenset[str]().union(*(tally.indicator.kinds for tally in tallies))
     shared_names = shared_kinds(kinds)
     shared = Graph({name: list(store.scan(name)) for name in sorted(shared_names & wanted)})
     people = store.scan(subject(kinds, shared_names)) if person is None else iter((person,))
@@ -47,12 +47,6 @@ def measure(
             for one in counted(tally.indicator, graph, period):
                 tally.add(one)
     return tallies
-
-
-def _wanted(kinds: Kinds, tallies: list[Tally]) -> frozenset[str]:
-    """The kinds that indicators look at, and those that these refer to: a date of a code may stand there."""
-    seen = frozenset[str]().union(*(tally.indicator.kinds for tally in tallies))
-    return seen | {link.to for name in seen for link in kinds[name].links.values()}
 
 
 def naming(mapping_set: MappingSet, kind: str) -> CompiledMapping | None:

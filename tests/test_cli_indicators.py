@@ -12,11 +12,15 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from fhir_facade.app import build_app
 from fhir_facade.cli import app
 from fhir_facade.indicator_reports import bar
+from fhir_facade.mapping.findings import MappingError
 from fhir_facade.mapping.mapping_set import MappingSet
 from fhir_facade.npr.shipped import shipped_indicators
 from fhir_facade.resources import data_root
+from fhir_facade.settings import Settings
+from fhir_facade.store.location import Location
 from fhir_facade.store.records import SqliteStore
 from fhir_facade.yaml_text import parse
 from tests.npr_indicators import example, fill
@@ -148,6 +152,13 @@ def test_a_wrong_row_ends_with_2_and_its_line(db: Path, tmp_path: Path) -> None:
     result = run(db, *YEAR, "--indicators", own)
     assert result.exit_code == 2
     assert "own.yaml:3: an indicator has no 'verson' (did you mean 'version'?)" in result.stderr
+
+
+def test_a_wrong_row_stops_the_start_of_a_server(db: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text("switch: {rbf-none: off}\n", "utf-8")
+    with pytest.raises(MappingError, match=r"own\.yaml:1: there is no indicator rbf-none"):
+        build_app(Settings(database=Location(db), indicators=own))
 
 
 def test_a_database_that_is_not_there_is_told_and_not_made(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ The language is that of rules (to_rule.py): three values, names resolved by the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,8 @@ from fhir_facade.profile.fhirpath_syntax import Expression, FhirPathError, parse
 
 DATES = frozenset({"date", "dateTime"})
 NUMBERS = frozenset({"integer"})
+KINDS_ASKED = re.compile(r"\bg\.(?:of|all)\('(\w+)'").findall
+"""The kinds of record that a compiled expression asks the graph for; the day that a code is judged on may be there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,4 +74,4 @@ def _function(writer: RuleWriter, answer: str, text: str) -> Asked:
     source = writer.source
     with source.block("def asked(g, r):"):
         source.line(f"return {answer}")
-    return Asked(source.compile("asked", f"indicator {text}"), frozenset(writer.seen))
+    return Asked(source.compile("asked", f"indicator {text}"), frozenset(KINDS_ASKED(source.text)))

@@ -30,6 +30,7 @@ from fhir_facade.terminology.operations import near
 
 CANONICAL = "http://hl7.org/fhir/OperationDefinition/Measure-evaluate-measure"
 NAME = "evaluate-measure"
+EXAMPLE = "measure=rbf-video-phone&periodStart=2024&periodEnd=2024"
 KINDS = {
     "subject": "individual", "individual": "individual", "subject-list": "subject-list",
     "population": "summary", "summary": "summary",

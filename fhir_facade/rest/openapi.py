@@ -15,6 +15,8 @@ from fhir_facade.rest.formats import gives_lines
 from fhir_facade.rest.includes import ANY, INCLUDE, REVINCLUDE, forward_values, reverse_values
 from fhir_facade.rest.includes import NAMES as INCLUDES
 from fhir_facade.rest.measure_resources import TYPE as MEASURE
+from fhir_facade.rest.measures import EXAMPLE as EVALUATE_EXAMPLE
+from fhir_facade.rest.measures import NAME as EVALUATE
 from fhir_facade.rest.openapi_values import VALUES, listed, of_input, of_result, of_search
 from fhir_facade.rest.parameters import COUNT_DEFAULT, RESULT_PARAMETERS
 from fhir_facade.rest.parameters_in import IN_A_BODY
@@ -353,6 +355,7 @@ def http_examples(mapping_set: MappingSet, base_url: str = EXAMPLE_BASE) -> str:
                 lines += [f"GET {{{{base}}}}/{resource_type}?_count=5&{name}={value}"]
     for each in OPERATIONS:
         lines += ["", f"### {each.type}: {each.name}", f"GET {{{{base}}}}/{each.type}/${each.name}?{each.example}"]
+    lines += ["", "### Measure: evaluate-measure", f"GET {{{{base}}}}/Measure/${EVALUATE}?{EVALUATE_EXAMPLE}"]
     return "\n".join(lines) + "\n"
 
 

@@ -93,6 +93,8 @@ RIGHT: dict[str, tuple[Callable[[Any, Any], bool], str]] = {
     "input-missing": (is_operation, "OpenAPI cannot say that one of several inputs is needed, nor look into Parameters."),
     "condition-empty": (is_change, "OpenAPI cannot say that one of several parameters is needed."),
     "inputs-disagree": (is_operation, "OpenAPI cannot say that one input shuts another out."),
+    "measure-is-draft": (is_operation, "Which indicators are evaluated is for the deployment to say."),
+    "measure-without-criteria": (is_operation, "The same."),
 }
 """Issue codes of a 400 that answers what the schemas allow → when that is right, and what a schema cannot say."""
 
