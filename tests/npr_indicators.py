@@ -12,8 +12,8 @@ from fhir_facade.npr.indicators import IndicatorSet
 from fhir_facade.npr.shipped import shipped_indicators
 from fhir_facade.store.records import Store
 from fhir_facade.yaml_text import read
-from tests.npr_graphs import HOME, typed
 from tests.npr_sample import KINDS
+from tools.npr_graphs import HOME, typed
 
 EXAMPLES = read(HOME / "examples" / "indicators.yaml")
 NOW = "2026-01-01T10:00:00.000Z"

@@ -146,6 +146,7 @@ def test_faults_in_a_thread_are_told_as_anywhere(
 def test_every_row_that_asks_the_store_says_so() -> None:
     rows = [row for row in SURFACE if row.reads and not (row.template.startswith("/Measure") and not row.operation)]
     assert {row.code: row.reads for row in rows} == {
+        "npr-check": "long",
         "search-type": "page",
         "search-system": "page",
         "search-compartment": "page",
