@@ -431,10 +431,8 @@ def test_no_body_is_a_fault_of_ours(lane: FhirLane, ask_app: AskApp, ids: list[s
 
 def test_the_operation_is_in_the_statement(ask: Ask) -> None:
     rest = ask("GET", "/fhir/metadata").json()["rest"][0]
-    [whole] = rest["operation"]
-    assert (whole["name"], whole["definition"]) == (
-        "validate", "http://hl7.org/fhir/OperationDefinition/Resource-validate",
-    )  # fmt: skip
+    [whole] = [each for each in rest["operation"] if each["name"] == "validate"]
+    assert whole["definition"] == "http://hl7.org/fhir/OperationDefinition/Resource-validate"
     for resource in rest["resource"]:
         assert [each["name"] for each in resource["operation"]].count("validate") == 1
 
