@@ -62,6 +62,10 @@ class Unfinished(Exception):
     """What was asked would take longer than it may here."""
 
 
+class Separately(Exception):
+    """What was to be stored together cannot be; nothing of it is, and each may be tried by itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sort:
     """One sort key: a search parameter, ascending unless said otherwise."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from fhir_facade.bundles.entries import Entry, entry_of
-from fhir_facade.bundles.references import Led, Link, Names, references_in
+from fhir_facade.bundles.references import POINTING, Led, Link, Names, references_in
 from fhir_facade.bundles.targets import Criteria, criteria_of, is_resource
 from fhir_facade.outcome import Issue, Refused
 from fhir_facade.profile.bundles import Entry as Named
@@ -106,9 +106,9 @@ def _followed(
 ) -> tuple[list[Led], list[Asked]]:
     """Where the links of an entry lead: to entries, and to searches; what leads nowhere is told."""
     leads, asks = list[Led](), list[Asked]()
-    for link in references_in(entry.resource or {}):
+    for link in references_in(entry.resource or {}, names.nowhere):
         led = names.led(link, entry.full_url)
-        if led is None and link.kind not in ("Reference", "url"):
+        if led is None and link.kind not in POINTING:
             continue
         at = f"{entry.at}.resource{link.at}"
         if led is not None and (bundle_type == "transaction" or led.entry == entry.number):
@@ -116,7 +116,7 @@ def _followed(
         elif led is not None:
             if link.text.startswith(PLACEHOLDERS) or entries[led.entry].method == "POST":
                 issues.append(Issue("entry-reference-in-batch", at, {"entry": led.entry}))
-        elif link.kind in ("Reference", "url") and link.text.startswith(PLACEHOLDERS):
+        elif link.kind in POINTING and link.text.startswith(PLACEHOLDERS):
             issues.append(Issue("entry-reference-unknown", at))
         elif link.kind == "Reference" and (asked := _asked(link)) is not None:
             if bundle_type != "transaction":

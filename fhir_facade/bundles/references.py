@@ -8,7 +8,7 @@ https://hl7.org/fhir/R4/bundle.html#references
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from functools import lru_cache
 from html import unescape
 from typing import Any, NamedTuple
@@ -18,6 +18,8 @@ from fhir_facade.definitions import definitions
 from fhir_facade.profile.references import DEEPEST, Pointer, parse, type_of
 
 NAMING = frozenset({"uri", "url", "oid", "uuid"})
+POINTING = frozenset({"Reference", "url"})
+"""Kinds of links that are told of where they lead nowhere."""
 
 # What is not closed ends with the text, and no part holds "<", so that each character is looked at once.
 _TAGS = re.compile(
@@ -51,28 +53,33 @@ class Led(NamedTuple):
     version: str = ""
 
 
-def references_in(resource: Mapping[str, Any]) -> list[Link]:
-    """Every text of a resource that may name another one, those of contained resources too, in document order."""
+def references_in(resource: Mapping[str, Any], nowhere: Container[str] = ()) -> list[Link]:
+    """Every text of a resource that may name another one, those of contained resources too, in document order.
+
+    Texts in `nowhere`, which lead nowhere, are left out where they may be something else, as the system of a code is.
+    """
     found: list[Link] = []
-    _walk(resource, type_of(resource), (), found)
+    _walk(resource, type_of(resource), (), found, nowhere)
     return found
 
 
-def _walk(value: Mapping[str, Any], path: str, steps: tuple[str | int, ...], found: list[Link]) -> None:
+def _walk(
+    value: Mapping[str, Any], path: str, steps: tuple[str | int, ...], found: list[Link], nowhere: Container[str]
+) -> None:
     if len(steps) > DEEPEST:
         return
     for name, held in value.items():
         if isinstance(held, str):
             kind = _element(path, name)[0]
-            if kind and held:
+            if kind and held and (held not in nowhere or kind in POINTING):
                 _take(held, kind, (*steps, name), found)
         elif isinstance(held, dict):
-            _walk(held, type_of(held) or _element(path, name)[1], (*steps, name), found)
+            _walk(held, type_of(held) or _element(path, name)[1], (*steps, name), found, nowhere)
         elif isinstance(held, list):
             kind, below = _element(path, name)
             for number, each in enumerate(held):
                 if isinstance(each, dict):
-                    _walk(each, type_of(each) or below, (*steps, name, number), found)
+                    _walk(each, type_of(each) or below, (*steps, name, number), found, nowhere)
                 elif kind and isinstance(each, str) and each:
                     _take(each, kind, (*steps, name, number), found)
 
@@ -122,7 +129,7 @@ class Names:
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         self._by_url: dict[str, Entry] = {}
-        self._nowhere: set[str] = set()  # codes have the same few systems everywhere
+        self.nowhere: set[str] = set()  # texts that lead to no entry: codes have the same few systems everywhere
         for entry in entries:
             is_kept = entry.changes and entry.method != "DELETE"
             if entry.full_url and (is_kept or entry.target is None):  # who is told of a fault needs no other one
@@ -133,7 +140,7 @@ class Names:
 
         A relative reference is one below the base of that fullUrl; without such a base it is one of this server.
         """
-        if link.text in self._nowhere:
+        if link.text in self.nowhere:
             return None
         plain = link.text.partition("#")[0]
         if not plain:
@@ -146,7 +153,7 @@ class Names:
         elif pointer.kind == "absolute" and pointer.type:
             base = pointer.base
         else:
-            self._nowhere.add(link.text)
+            self.nowhere.add(link.text)
             return None
         entry = self._by_url.get(f"{base}{pointer.place}") if base else None
         return None if entry is None or not _is_of(entry, pointer) else Led(link, entry.number, pointer.version)

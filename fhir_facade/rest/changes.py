@@ -317,7 +317,7 @@ def refusal(request: Request, tongue: str, refused: Refused) -> Answer:
 def _row(code: str, method: str, template: str, handler: Any, documentation: str) -> Interaction:
     return Interaction(
         code, method, template, handler, documentation,
-        takes_body=method != "DELETE", takes_resource=method != "DELETE", takes=TAKES, reads="write",
+        takes_body=method != "DELETE", takes_resource=method != "DELETE", takes=TAKES, reads="change",
     )  # fmt: skip
 
 

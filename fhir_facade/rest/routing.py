@@ -56,7 +56,7 @@ class Router:
                 _check_type(first, types)
             request.type = first
         if services.writing is None:
-            methods = {method: row for method, row in methods.items() if row.reads != "write"}
+            methods = {method: row for method, row in methods.items() if not row.changes}
         row = methods.get(request.method)
         if row is None:
             allowed = list(methods)

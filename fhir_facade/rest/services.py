@@ -208,8 +208,8 @@ class Interaction:
 
     `operation` is the canonical of an operation's definition; `takes` are its parameters (name → type, example,
     meaning) and `answers` the types that it gives. A body that is a resource may be larger than a form, and be lines.
-    `reads` says what the store is asked for: nothing, one record by its key, what may take longer or surely does, or a
-    change.
+    `reads` says what the store is asked for: nothing, one record by its key, what may take longer or surely does, one
+    change in one transaction, or what changes it otherwise.
     """
 
     code: str
@@ -222,4 +222,9 @@ class Interaction:
     operation: str = ""
     takes: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
     answers: tuple[str, ...] = ()
-    reads: Literal["", "record", "page", "long", "write"] = ""
+    reads: Literal["", "record", "page", "long", "change", "write"] = ""
+
+    @property
+    def changes(self) -> bool:
+        """Whether what is stored may be changed."""
+        return self.reads in ("change", "write")

@@ -129,7 +129,7 @@ SURFACE: tuple[Interaction, ...] = (
 
 def served_by(services: Services) -> tuple[Interaction, ...]:
     """The rows that a server answers: all, or those that change nothing."""
-    return SURFACE if services.writing is not None else tuple(row for row in SURFACE if row.reads != "write")
+    return SURFACE if services.writing is not None else tuple(row for row in SURFACE if not row.changes)
 
 
 ROUTER = Router(SURFACE)
@@ -277,7 +277,7 @@ async def _encoded(request: Request, answer: Answer) -> Answer:
 def _inside(services: Services, request: Request, path: str) -> Answer:
     """What a request of a Bundle is answered that only reads."""
     row = ROUTER.row_for(request, path, services)
-    if row.reads == "write":
+    if row.changes:
         raise ValueError("an entry that changes something is carried out by the Bundle")
     return row.handler(services, request)
 
@@ -317,6 +317,6 @@ def _sane(offered: bytes) -> str:
 
 def _limit(row: Interaction, services: Services) -> int:
     """The most bytes that the body of a request may have."""
-    if row.reads == "write" and services.writing is not None:
+    if row.changes and services.writing is not None:
         return services.writing.most_bytes if row.code != "transaction" else services.writing.most_bundle_bytes
     return services.most_validated if row.takes_resource else BODY_LIMIT

@@ -18,20 +18,22 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, Select, Table, exists, func, select
+from sqlalchemy import ColumnElement, Table, func, select
 
-from fhir_facade.contracts import Explained, Found, Known, Page, Query, Record, Stamp, Unfinished
-from fhir_facade.mapping.columns import KEY, FieldIndex, SearchColumn
+from fhir_facade.contracts import Explained, Found, Known, Page, Query, Record, Separately, Stamp, Unfinished
+from fhir_facade.mapping.columns import FieldIndex, SearchColumn
 from fhir_facade.mapping.kinds import Kinds
 from fhir_facade.outcome import Issue, Refused
 from fhir_facade.store.connections import MEMORY, SqliteConnections
+from fhir_facade.store.dangling import dangling
 from fhir_facade.store.dialects import Connection
 from fhir_facade.store.explaining import parameters_used
 from fhir_facade.store.keyset import Place, put_in_order, walk_of
 from fhir_facade.store.planning import Planner, SearchPlan, SourceRef
 from fhir_facade.store.reading import Reader
 from fhir_facade.store.replies import REPLIES
-from fhir_facade.store.tables import COUNTERS, LISTS, TRANSACTIONS, WRITTEN, Reference, Schema, build_schema
+from fhir_facade.store.sharing import Shared
+from fhir_facade.store.tables import COUNTERS, LISTS, TRANSACTIONS, WRITTEN, Schema, build_schema
 from fhir_facade.store.versions import VERSIONS, Kept
 from fhir_facade.store.writer import Writer
 from fhir_facade.store.writing import Statements
@@ -85,6 +87,7 @@ class Store:
         self._connections: Any = connections
         self._reader = Reader(schema)
         self._planner = Planner(schema)
+        self._shared = Shared()
 
     def allow_changes(self) -> bool:
         """Let a store that was opened for reading be written too; False where that cannot be."""
@@ -269,14 +272,32 @@ class Store:
     def transaction(self) -> Iterator[Writer]:
         """Write: all that happens inside is committed at its end, or nothing when an exception leaves it.
 
-        Refused when another writer does not come to its end, and when a reference points at no record.
+        Refused when another writer does not come to its end, and when a reference points at no record. Inside
+        `together` what it did becomes a part of that.
         """
         if self.read_only:
             raise ValueError("the store was opened for reading only")
+        if self._shared.connection is not None:
+            with self._shared.part() as connection:
+                yield Writer(connection, self._reader, self._statements)
+            return
         with self._connections.writing() as connection:
             yield Writer(connection, self._reader, self._statements)
             if not self._connections.commit(connection):
-                raise Refused(*self._dangling(connection))
+                raise Refused(*dangling(connection, self.schema))
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Let all transactions that this thread begins inside be committed as one, at the end.
+
+        Each is still undone by itself when an exception leaves it. Separately, with nothing of any of them stored, when
+        they cannot be committed as one.
+        """
+        with self._connections.writing() as connection:
+            with self._shared.opened(connection):
+                yield
+            if not (self._shared.is_whole and self._connections.commit(connection)):
+                raise Separately
 
     @contextmanager
     def beside(self) -> Iterator[Connection]:
@@ -303,14 +324,6 @@ class Store:
     @cached_property
     def _statements(self) -> Statements:
         return Statements(self.schema)
-
-    def _dangling(self, connection: Connection) -> list[Issue]:
-        """What a refused commit was refused for; looks through all tables, which is for this case only."""
-        found = set()
-        for each in self.schema.references:
-            if connection.execute(self.schema.text_of(_pointing_nowhere(each, self.tables[each.to]))).fetchone():
-                found.add((each.table.name, each.field, each.to))
-        return [Issue("reference-dangling", table, {"field": field, "to": to}) for table, field, to in sorted(found)]
 
     def digest(self, *, history: bool = False) -> str:
         """Return a SHA-256 over all that is stored: every record, its version and its lists; the journal if asked."""
@@ -378,11 +391,3 @@ class SqliteStore(Store):
         """As every store; here it is steps of the database's machine that are counted."""
         connections: SqliteConnections = self._connections
         return connections.briefly()
-
-
-def _pointing_nowhere(reference: Reference, target: Table) -> Select[Any]:
-    """A row whose reference names a key that no record has."""
-    column = reference.table.c[reference.column]
-    other = target.alias()  # a record may point at one of its own kind
-    known = exists(select(other.c[KEY]).where(other.c[KEY] == column))
-    return select(column).where(column.is_not(None), ~known)

@@ -159,8 +159,8 @@ def test_every_row_that_asks_the_store_says_so() -> None:
         "history-type": "page",
         "history-system": "page",
         "transaction": "write",
-        "create": "write",
-        "update": "write",
-        "patch": "write",
-        "delete": "write",
+        "create": "change",
+        "update": "change",
+        "patch": "change",
+        "delete": "change",
     }
