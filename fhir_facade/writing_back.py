@@ -13,7 +13,7 @@ import orjson
 from fhir_facade.contracts import Record, Resource
 from fhir_facade.mapping.columns import REMAINDER
 from fhir_facade.mapping.ir import Constant
-from fhir_facade.mapping.kinds import Kind
+from fhir_facade.mapping.kinds import Kind, key_text
 from fhir_facade.mapping.put import Policy, Written
 from fhir_facade.mapping.structure import structure_faults
 from fhir_facade.mapping.take import contains
@@ -110,7 +110,7 @@ def judged(
     base = writer.get(mapping.kind, key) if key else None
     written = mapping.to_record(resource, base, policy=policy, resolve=resolve, otherwise=otherwise, assign=assign)
     if base is None and written.record is not None:
-        key = mapping.kinds.complete(mapping.kind, written.record)["$key"]
+        key = key_text([written.record.get(name) for name in mapping.kind.key])
         base = writer.get(mapping.kind, key)
         if base is not None:
             written = mapping.to_record(resource, base, policy=policy, resolve=resolve, otherwise=otherwise)

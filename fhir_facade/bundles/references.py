@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterable, Mapping
-from functools import lru_cache
 from html import unescape
 from typing import Any, NamedTuple
 
@@ -59,43 +58,76 @@ def references_in(resource: Mapping[str, Any], nowhere: Container[str] = ()) -> 
     Texts in `nowhere`, which lead nowhere, are left out where they may be something else, as the system of a code is.
     """
     found: list[Link] = []
-    _walk(resource, type_of(resource), (), found, nowhere)
+    for kind, steps, text in _walk(resource, _ELEMENTS[type_of(resource)], nowhere, DEEPEST):
+        _take(text, kind, tuple(reversed(steps)), found)
     return found
 
 
 def _walk(
-    value: Mapping[str, Any], path: str, steps: tuple[str | int, ...], found: list[Link], nowhere: Container[str]
-) -> None:
-    if len(steps) > DEEPEST:
-        return
+    value: Mapping[str, Any], elements: _Elements, nowhere: Container[str], left: int
+) -> list[tuple[str, list[str | int], str]]:
+    """The kind of each text, the steps to it from the last to the first, and the text."""
+    found: list[tuple[str, list[str | int], str]] = []
     for name, held in value.items():
         if isinstance(held, str):
-            kind = _element(path, name)[0]
+            kind = elements[name].kind
             if kind and held and (held not in nowhere or kind in POINTING):
-                _take(held, kind, (*steps, name), found)
+                found.append((kind, [name], held))
         elif isinstance(held, dict):
-            _walk(held, type_of(held) or _element(path, name)[1], (*steps, name), found, nowhere)
+            if left:
+                for each in _walk(held, elements.of(name, held), nowhere, left - 1):
+                    each[1].append(name)
+                    found.append(each)
         elif isinstance(held, list):
-            kind, below = _element(path, name)
-            for number, each in enumerate(held):
-                if isinstance(each, dict):
-                    _walk(each, type_of(each) or below, (*steps, name, number), found, nowhere)
-                elif kind and isinstance(each, str) and each:
-                    _take(each, kind, (*steps, name, number), found)
+            kind = elements[name].kind
+            for number, one in enumerate(held):
+                if isinstance(one, dict):
+                    if left > 1:
+                        for each in _walk(one, elements.of(name, one), nowhere, left - 2):
+                            each[1].extend((number, name))
+                            found.append(each)
+                elif kind and isinstance(one, str) and one:
+                    found.append((kind, [number, name], one))
+    return found
 
 
-@lru_cache(8192)  # clients make up names
-def _element(path: str, name: str) -> tuple[str, str]:
+class _Element(NamedTuple):
     """What an element holds that may name a resource, "" for nothing, and where R4 knows the elements in it.
 
     Those are known by the data type, or by the path of a backbone element.
     """
-    place = f"{path}.{name}"
-    known = definitions().type_of(place)
-    below = place if known in (None, "BackboneElement", "Element") else known
-    if place == "Reference.reference":
-        return "Reference", below
-    return known if known in NAMING or known == "xhtml" else "", below
+
+    kind: str
+    below: str
+
+
+class _Elements(dict[str, _Element]):
+    """The elements of a place, by name; those that R4 knows are remembered, not those that clients make up."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __missing__(self, name: str) -> _Element:
+        place = f"{self.path}.{name}"
+        known = definitions().type_of(place)
+        if known is None:
+            return _Element("", place)
+        kind = "Reference" if place == "Reference.reference" else known if known in (*NAMING, "xhtml") else ""
+        element = self[name] = _Element(kind, place if known in ("BackboneElement", "Element") else known)
+        _ELEMENTS[self.path] = self
+        return element
+
+    def of(self, name: str, held: dict[str, Any]) -> _Elements:
+        """The elements of what an element holds."""
+        return _ELEMENTS[(type_of(held) if "resourceType" in held else "") or self[name].below]
+
+
+class _Places(dict[str, _Elements]):
+    def __missing__(self, path: str) -> _Elements:
+        return _Elements(path)
+
+
+_ELEMENTS = _Places()
 
 
 def _take(text: str, kind: str, place: tuple[str | int, ...], found: list[Link]) -> None:

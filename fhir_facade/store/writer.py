@@ -23,6 +23,7 @@ from fhir_facade.store.writing import KindStatements, Statements
 
 Outcome = Literal["inserted", "updated", "unchanged"]
 CHUNK = 1000  # records compared at a time
+FEW = 10  # records that are looked for without asking first whether there are any
 
 
 class Writer:
@@ -140,7 +141,7 @@ class Writer:
         self, shape: KindStatements, chunk: Sequence[Record], now: str, supplied: Collection[str] | None
     ) -> list[Outcome]:
         kind = shape.kind
-        is_empty = not self._connection.execute(shape.some).fetchone()[0]
+        is_empty = len(chunk) > FEW and not self._connection.execute(shape.some).fetchone()[0]
         stored = {} if is_empty else self._stored(kind.name, [record["$key"] for record in chunk])
         outcomes: list[Outcome] = []
         inserts: list[Record] = []
@@ -223,6 +224,8 @@ class Writer:
         return self._reader.many(self._connection, kind, keys, embed=False)
 
     def _insert(self, shape: KindStatements, records: Sequence[Record]) -> None:
+        if not records:
+            return
         run = self._connection.executemany
         run(shape.insert, [shape.inserted(record, self._number) for record in records])
         for part in shape.lists:
@@ -237,6 +240,8 @@ class Writer:
             self._mark(shape, embedded.bit, pointed)
 
     def _update(self, shape: KindStatements, pairs: Sequence[tuple[Record, Record]]) -> None:
+        if not pairs:
+            return
         run = self._connection.executemany
         run(shape.update, [shape.updated(new, self._number) for _, new in pairs])
         for part in shape.lists:

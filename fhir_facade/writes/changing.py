@@ -234,14 +234,19 @@ class Changing:
 
     def dangling(self) -> list[tuple[int, Issue]]:
         """The references that lead to no record, now that all is written, each with its place in `written`."""
-        found = []
-        for place, (mapping, record) in enumerate(self.written):
+        asked: dict[str, set[str]] = {}
+        for mapping, record in self.written:
             for link in mapping.kind.links.values():
-                target, key = mapping.kinds[link.to], record["$" + link.name]
-                if key is not None and target.elements and not self.writer.existing(target, [key]):
-                    at = mapping.putting.path_of_link(link)
-                    found.append((place, Issue("reference-to-nothing", at, {"to": link.to})))
-        return found
+                if (key := record["$" + link.name]) is not None:
+                    asked.setdefault(link.to, set()).add(key)
+        kinds = self.rules.mapping_set.kinds
+        there = {name: self.writer.existing(kinds[name], keys) for name, keys in asked.items() if kinds[name].elements}
+        return [
+            (place, Issue("reference-to-nothing", mapping.putting.path_of_link(link), {"to": link.to}))
+            for place, (mapping, record) in enumerate(self.written)
+            for link in mapping.kind.links.values()
+            if (key := record["$" + link.name]) is not None and key not in there.get(link.to, (key,))
+        ]
 
     def rendered(self, changed: Changed, issues: list[Issue]) -> bytes:
         """The resource as a read gives it now; the version with it may have risen since the change."""
