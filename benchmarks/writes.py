@@ -1,4 +1,7 @@
-"""Creating Encounters: each validated and stored, beside bare ASGI, beside one transaction, beside fhirstarter."""
+"""Creating Encounters, each validated and stored: beside bare ASGI and fhirstarter over the same connections.
+
+And a hundred in one transaction beside the same creations by one client, each sent when the one before is answered.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,8 @@ from benchmarks.data import database_of
 from benchmarks.report import Report
 from benchmarks.servers import CLIENT_CORE, LOOPBACK, Server, free_port, pin, running
 
-OURS, TOGETHER, BARE, PEER = "ours, one by one", "ours, 100 in a transaction", "bare ASGI", "fhirstarter"
+OURS, SINGLE, TOGETHER = "ours", "ours, one after the other", "ours, 100 in a transaction"
+BARE, PEER = "bare ASGI", "fhirstarter"
 CONNECTIONS, IN_ONE = 8, 100
 OF_BARE, OF_SINGLE, OF_PEER = 0.10, 3.0, 4.0
 
@@ -40,7 +44,7 @@ def run(report: Report, *, quick: bool = False) -> None:
         made = _Encounters(ours)
         answer = asyncio.run(_answer(ours, made.request(made.fresh())))
         (folder / "created.json").write_bytes(answer)
-        servers = {OURS: ours, TOGETHER: ours}
+        servers = {OURS: ours, SINGLE: ours, TOGETHER: ours}
         peers = {BARE: "bare-create", **({PEER: "fhirstarter-create"} if find_spec("fhirstarter") else {})}
         for label, which in peers.items():
             port = free_port()
@@ -51,7 +55,7 @@ def run(report: Report, *, quick: bool = False) -> None:
             for label in random.sample(list(servers), len(servers)):
                 requests, count = made.together(each) if label == TOGETHER else (made.alone(each, servers[label]), each)
                 began = perf_counter()
-                asyncio.run(_send(servers[label], requests))
+                asyncio.run(_send(servers[label], requests, 1 if label == SINGLE else CONNECTIONS))
                 if turn:  # the first round warms up
                     rates[label].append(count / (perf_counter() - began))
     rate = {label: median(values) for label, values in rates.items()}
@@ -59,7 +63,8 @@ def run(report: Report, *, quick: bool = False) -> None:
     for label, value in rate.items():
         aim = OF_BARE if label == OURS else None
         report.row(f"create/{label}", label, value / rate[BARE], "of bare ASGI", f"{value:,.0f}/s", aim)
-    report.row("create/transaction", TOGETHER, rate[TOGETHER] / rate[OURS], "× one by one", "", OF_SINGLE)
+    report.row("create/transaction", TOGETHER, rate[TOGETHER] / rate[SINGLE], "× one after the other", "", OF_SINGLE)
+    report.row("create/at once", TOGETHER, rate[TOGETHER] / rate[OURS], f"× over {CONNECTIONS} connections")
     if PEER in rate:
         report.row("create/fhirstarter", OURS, rate[OURS] / rate[PEER], "× fhirstarter", "", OF_PEER)
     else:
@@ -121,7 +126,7 @@ async def _read(reader: asyncio.StreamReader) -> bytes:
     return body
 
 
-async def _send(server: Server, requests: Sequence[bytes]) -> None:
+async def _send(server: Server, requests: Sequence[bytes], connections: int) -> None:
     """Send the requests over some connections, each as soon as the one before is answered."""
     waiting = iter(requests)
 
@@ -132,4 +137,4 @@ async def _send(server: Server, requests: Sequence[bytes]) -> None:
             await _read(reader)
         writer.close()
 
-    await asyncio.gather(*(one() for _ in range(min(CONNECTIONS, len(requests)))))
+    await asyncio.gather(*(one() for _ in range(min(connections, len(requests)))))
