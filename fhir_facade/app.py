@@ -16,7 +16,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from fhir_facade import __version__
+from fhir_facade import __version__, garbage
 from fhir_facade.api_pages import PATH as PAGES
 from fhir_facade.api_pages import page_files, page_headers
 from fhir_facade.json_text import JsonLimits
@@ -25,6 +25,7 @@ from fhir_facade.npr.shipped import Indicators, shipped_rules
 from fhir_facade.outbox.delivering import Delivering, Teller
 from fhir_facade.outbox.state import status
 from fhir_facade.outcome import Issue, Refused, operation_outcome
+from fhir_facade.profile.validator import Validator
 from fhir_facade.reloading import Reloader
 from fhir_facade.rest.access_log import AccessLog
 from fhir_facade.rest.admission import Admission
@@ -89,14 +90,13 @@ def build_app(settings: Settings) -> Server:
         pool=settings.database_pool,
         timeout=settings.database_timeout,
     )
-    validator = cache(
-        lambda: make_validator(
-            packages,
-            catalogue,
-            overrides=settings.rules,
-            unknown_profile=settings.unknown_profile,
-        )
-    )
+
+    @cache
+    def validator() -> Validator:
+        made = make_validator(packages, catalogue, overrides=settings.rules, unknown_profile=settings.unknown_profile)
+        garbage.settle_more()
+        return made
+
     tokens = PageTokens(*settings.page_secrets or (secrets.token_bytes(32),), life=settings.page_life)
     services = Services(
         mapping_set,

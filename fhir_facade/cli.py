@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from fhir_facade import __version__
+from fhir_facade import __version__, garbage
 from fhir_facade.cli_db import db_app
 from fhir_facade.cli_explain import explain
 from fhir_facade.cli_indicators import indicators
@@ -122,6 +122,7 @@ def demo(
         store = open_store(settings.database, mapping_set)
         _fill(store, mapping_set, patients, seed)
         store.close()
+        garbage.begin()
         from fhir_facade.serving import demo_words, serve_until_stopped
 
         serve_until_stopped(settings, demo_words)
@@ -182,6 +183,7 @@ def serve(
         )
     stop_if_missing(db)
     with faults_are_told():
+        garbage.begin()
         from fhir_facade.serving import serve_until_stopped
 
         try:

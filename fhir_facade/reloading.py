@@ -16,6 +16,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Literal
 
+from fhir_facade import garbage
 from fhir_facade.mapping.columns import FieldIndex, SearchColumn
 from fhir_facade.mapping.findings import Finding, MappingError
 from fhir_facade.mapping.mapping_set import MappingSet, load_mapping_set
@@ -96,6 +97,7 @@ class Reloader:
             mapping.to_bytes  # noqa: B018 -- compiled here, so that no request waits for it
         self._lane.services = self._lane.services_with(mapping_set)
         self._loaded_at = now()
+        garbage.renew()
         return Attempt(self._loaded_at, "taken into use", mapping_set.hash)
 
     @property

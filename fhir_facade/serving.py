@@ -16,7 +16,7 @@ import orjson
 import uvicorn
 from pydantic import SecretStr
 
-from fhir_facade import __version__
+from fhir_facade import __version__, garbage
 from fhir_facade.app import Server, build_app
 from fhir_facade.contracts import Query
 from fhir_facade.mapping.mapping_set import MappingSet
@@ -71,6 +71,7 @@ class _Uvicorn(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to answer, and say so."""
         await super().startup(sockets=sockets)
+        garbage.settle()
         if self.place is not None:
             asyncio.get_running_loop().add_reader(self.place.parent, self._stop)
             self.place.begun()

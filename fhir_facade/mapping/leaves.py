@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from fhir_facade.mapping.ir import (
@@ -24,7 +25,7 @@ Names = tuple[str, ...]
 Values = frozenset[Any] | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Leaf:
     """One element without children that a row writes; `values` are all that may stand there, None for any.
 
@@ -37,7 +38,7 @@ class Leaf:
     inside: bool = False
     beside: bool = False
 
-    @property
+    @cached_property
     def names(self) -> Names:
         return tuple(name for name, _ in self.trail)
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import orjson
 from sqlalchemy import BigInteger, BindParameter, Boolean, ColumnElement, Integer, Text, bindparam
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Dialect as Compiler
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -84,8 +84,6 @@ SQLITE = Dialect(
     False,
     "SELECT name FROM sqlite_master WHERE name = ?",
 )
-_NUMBERED = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
-POSTGRES = Dialect("postgresql", _NUMBERED, list, "EXPLAIN (GENERIC_PLAN)", True, "SELECT to_regclass(quote_ident($1))")
 
 
 class Among(ColumnElement[bool]):
@@ -111,12 +109,6 @@ def among(column: ColumnElement[str]) -> ColumnElement[bool]:
 def _in_json(element: Among, compiler: SQLCompiler, **options: Any) -> str:
     column, keys = compiler.process(element.column, **options), compiler.process(element.keys, **options)
     return f"{column} IN (SELECT value FROM json_each({keys}))"  # noqa: S608 compiled expressions
-
-
-@compiles(Among, "postgresql")
-def _in_array(element: Among, compiler: SQLCompiler, **options: Any) -> str:
-    keys = bindparam(element.keys.key, type_=postgresql.ARRAY(Text))  # as its own type: a cast is done for every row
-    return f"{compiler.process(element.column, **options)} = ANY({compiler.process(keys, **options)})"
 
 
 def parameter(name: str) -> BindParameter[str]:

@@ -23,7 +23,7 @@ from fhir_facade.contracts import Record
 from fhir_facade.mapping.columns import REMAINDER, FieldIndex, SearchColumn
 from fhir_facade.mapping.kinds import Kinds
 from fhir_facade.outcome import Issue, Refused
-from fhir_facade.store.dialects import POSTGRES, number, parameter
+from fhir_facade.store.dialects import number, parameter
 from fhir_facade.store.location import Location
 from fhir_facade.store.postgres_connections import (
     MAKING,
@@ -36,6 +36,7 @@ from fhir_facade.store.postgres_connections import (
     raise_for,
     try_to_reach,
 )
+from fhir_facade.store.postgres_dialect import POSTGRES
 from fhir_facade.store.reading import Reader
 from fhir_facade.store.tables import COUNTERS, FINGERPRINT, LISTS, KindTable, Schema, build_schema
 from fhir_facade.store.writing import KindStatements, Statements

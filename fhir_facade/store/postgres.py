@@ -8,10 +8,10 @@ from typing import Any
 from fhir_facade.contracts import Record
 from fhir_facade.mapping.columns import FieldIndex, SearchColumn
 from fhir_facade.mapping.kinds import Kinds
-from fhir_facade.store.dialects import POSTGRES
 from fhir_facade.store.documents import DocumentReader
 from fhir_facade.store.location import Location
 from fhir_facade.store.postgres_connections import PostgresConnections
+from fhir_facade.store.postgres_dialect import POSTGRES
 from fhir_facade.store.records import Store
 from fhir_facade.store.tables import Schema, build_schema
 

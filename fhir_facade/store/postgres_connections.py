@@ -18,8 +18,9 @@ from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 from sqlalchemy import insert, select
 
 from fhir_facade.outcome import Issue, Refused
-from fhir_facade.store.dialects import POSTGRES, Rows, parameter
+from fhir_facade.store.dialects import Rows, parameter
 from fhir_facade.store.location import Location
+from fhir_facade.store.postgres_dialect import POSTGRES
 from fhir_facade.store.postgres_reading import ReadingConnection
 from fhir_facade.store.tables import COUNTERS, FINGERPRINT, TRANSACTIONS, Schema
 

@@ -62,6 +62,17 @@ class _KindReader:
         }
 
 
+class _KindReaders(dict[str, _KindReader]):
+    """The readers of kinds, each made when it is first asked for."""
+
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+
+    def __missing__(self, kind: str) -> _KindReader:
+        reader = self[kind] = _KindReader(self._schema, self._schema.shapes[kind])
+        return reader
+
+
 def _changed(
     schema: Schema, rows: Select[Any], changed: ColumnElement[str], key: ColumnElement[str], version: ColumnElement[int]
 ) -> str:
@@ -98,7 +109,7 @@ class Reader:
 
     def __init__(self, schema: Schema) -> None:
         self._list_of = schema.dialect.list_of
-        self._kinds = {name: _KindReader(schema, shape) for name, shape in schema.shapes.items()}
+        self._kinds = _KindReaders(schema)
 
     def one(self, connection: Connection, kind: str, key: str) -> Record | None:
         """The whole record with this key."""

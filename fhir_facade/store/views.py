@@ -17,9 +17,9 @@ from fhir_facade.mapping.columns import FieldIndex, SearchColumn, column_name, l
 from fhir_facade.mapping.findings import nearest
 from fhir_facade.mapping.kinds import KEY_LENGTH, Field, Kinds, Link
 from fhir_facade.outcome import Issue, Refused
-from fhir_facade.store.dialects import POSTGRES
 from fhir_facade.store.location import Location
 from fhir_facade.store.postgres_connections import PostgresConnections
+from fhir_facade.store.postgres_dialect import POSTGRES
 from fhir_facade.store.replies import REPLIES
 from fhir_facade.store.tables import COUNTERS, FINGERPRINT, KindTable, ListTable, Schema, build_schema
 from fhir_facade.store.versions import VERSIONS

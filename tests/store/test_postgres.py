@@ -14,9 +14,10 @@ from fhir_facade.mapping.kinds import Kinds
 from fhir_facade.outcome import Refused
 from fhir_facade.settings import Settings
 from fhir_facade.store import postgres_connections
-from fhir_facade.store.dialects import POSTGRES, among
+from fhir_facade.store.dialects import among
 from fhir_facade.store.location import Location
 from fhir_facade.store.postgres import PostgresStore
+from fhir_facade.store.postgres_dialect import POSTGRES
 from fhir_facade.store.records import SqliteStore
 from fhir_facade.store.tables import build_schema
 from tests.postgres_server import Server

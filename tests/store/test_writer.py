@@ -11,9 +11,9 @@ import pytest
 
 from fhir_facade.contracts import Record
 from fhir_facade.outcome import Refused
-from fhir_facade.store.dialects import POSTGRES
 from fhir_facade.store.location import Location
 from fhir_facade.store.opening import open_store
+from fhir_facade.store.postgres_dialect import POSTGRES
 from fhir_facade.store.records import Store
 from tests.store_sample import LATER, LATEST, NOW, folded, merge, merge_many, sample_kinds
 
