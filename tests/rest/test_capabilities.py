@@ -23,7 +23,7 @@ from fhir_facade.rest.terminology_search import RESULT
 
 Ask = Callable[..., httpx.Response]
 CHANGED = {"create", "update", "patch", "delete", "transaction"}
-READING = tuple(row for row in SURFACE if row.reads != "write")
+READING = tuple(row for row in SURFACE if not row.changes)
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 

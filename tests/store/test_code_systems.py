@@ -215,6 +215,7 @@ def test_more_matches_than_are_counted(tmp_path: Path, monkeypatch: pytest.Monke
 @example(" ".join(f"w{number}" for number in range(500)))
 @example("'\"*()^:-+{}NEAR(a b, 3) AND")
 @example("\x00")
+@example("M:E")
 def test_any_text_may_be_searched_and_finds_what_a_plain_loop_finds(icd: ImportedCodeSystem, text: str) -> None:
     total, page = icd.search(text, 0, 100)
     asked, code = spaced(text), compact(text)
@@ -226,7 +227,8 @@ def test_any_text_may_be_searched_and_finds_what_a_plain_loop_finds(icd: Importe
         if not words and asked:
             return 9
         order = [its_code == code, display == asked, its_code.startswith(code), display.startswith(asked)]
-        order.append(all(any(each.startswith(word) for each in every) for word in words))
+        together = any(each.startswith(code) for each in every)  # "M:E" as the beginning of one word
+        order.append(together or all(any(each.startswith(word) for each in every) for word in words))
         return order.index(True) if True in order else 9
 
     if not asked:
