@@ -68,9 +68,9 @@ class Work:
 
     def move(self, path: Tokens) -> None:
         source = self._pointer("from")
+        value = self._chain(source, "from")[-1]  # what is not there is told first: it has no name
         if list(path[: len(source)]) == list(source) and len(path) > len(source):
             raise self.fault("patch-into-itself", "path", place=self._named(source))
-        value = self._chain(source, "from")[-1]
         if list(path) != list(source):
             self._take(source, "from")
             self._put(path, value)
