@@ -79,19 +79,25 @@ class ChangeQueue:
     def _tell(self, loop: asyncio.AbstractEventLoop, jobs: Sequence[_Job], told: Sequence[Told]) -> None:
         self._inside -= len(jobs)
         self._next(loop)
-        for job, what in zip(jobs, told, strict=True):
-            if job.told.done():  # whoever asked is gone
-                continue
-            if isinstance(what, Answer):
-                job.told.set_result(what)
-            else:
-                job.told.set_exception(what)
+        _tell_each(jobs, told)
 
     def close(self) -> None:
-        """Wait until all that came has been carried out."""
+        """Wait until all that came has been carried out, and tell of it."""
         self._thread.shutdown()
         while self._row:
-            carried_out(self._first())
+            jobs = self._first()
+            self._inside -= len(jobs)
+            _tell_each(jobs, carried_out(jobs))
+
+
+def _tell_each(jobs: Sequence[_Job], told: Sequence[Told]) -> None:
+    for job, what in zip(jobs, told, strict=True):
+        if job.told.done():  # whoever asked is gone
+            continue
+        if isinstance(what, Answer):
+            job.told.set_result(what)
+        else:
+            job.told.set_exception(what)
 
 
 def carried_out(jobs: Sequence[_Job]) -> list[Told]:

@@ -13,6 +13,7 @@ import pytest
 
 from fhir_facade.mapping.mapping_set import MappingSet
 from fhir_facade.rest.answer import Answer
+from fhir_facade.rest.change_queue import ChangeQueue
 from fhir_facade.rest.paging import PageTokens
 from fhir_facade.rest.services import Services, Writing
 from fhir_facade.rest.surface import FhirLane
@@ -200,3 +201,26 @@ def test_a_failure_at_any_statement_keeps_what_was_told(
                 writer.delete(kind, each["$key"])
     assert statuses(answers) == [201, 201, 201]
     assert len(seen) > 3  # one of them alone, and all of them
+
+
+def test_what_still_waits_at_the_end_is_carried_out_and_told() -> None:
+    done: list[int] = []
+
+    async def story() -> tuple[list[int], int]:
+        queue, go = ChangeQueue(10), threading.Event()
+
+        def change(number: int) -> Answer:
+            assert go.wait(LONG)
+            done.append(number)
+            return Answer(200 + number, b"")
+
+        tasks = [asyncio.create_task(queue.run(lambda each=number: change(each), None)) for number in range(5)]
+        while len(queue._row) < 4:
+            await asyncio.sleep(0.001)
+        go.set()
+        queue.close()
+        assert done == [0, 1, 2, 3, 4]
+        answers = await asyncio.wait_for(asyncio.gather(*tasks), LONG)
+        return [answer.status for answer in answers], queue._inside
+
+    assert asyncio.run(story()) == ([200, 201, 202, 203, 204], 0)
