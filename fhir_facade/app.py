@@ -112,7 +112,7 @@ def build_app(settings: Settings) -> Server:
         writing=_writing(store, settings),
         npr_rules=cache(lambda: shipped_rules(settings.mappings / "records", settings.npr_rules, catalogue)),
         npr_patients=settings.npr_patients,
-        json_limits=JsonLimits(settings.json_width, settings.json_values),
+        json_limits=JsonLimits(settings.json_width, settings.json_values, settings.json_string),
         indicators=indicators,
         most_measured=settings.measured_patients,
     )

@@ -67,10 +67,13 @@ class Placed(NamedTuple):
 
 
 class JsonLimits(NamedTuple):
-    """How large the parts of a text may be: members of an object or items of a list, and values in all."""
+    """How large the parts of a text may be: members of an object or items of a list, values in all, and the characters
+    of a string or a key.
+    """
 
     width: int = 10_000
     values: int = 1_000_000
+    string: int = MOST_BYTES  # base64Binary has no limit in R4
 
 
 LIMITS = JsonLimits()
@@ -105,6 +108,9 @@ def read_text(
         return _unread(Issue("json-too-deep", "", {"limit": DEEPEST}))
     if content.count(b",") >= limits.width and _is_wider(value, limits.width):
         return _unread(Issue("json-too-wide", "", {"limit": limits.width}))
+    if (begin := _long_string(content, limits.string)) is not None:
+        facts = {"limit": limits.string}
+        return _unread(Issue("json-string-too-long", "", facts), *Places(content).line_column(begin))
     if keys_are_single(content, value):
         return Reading(value)
     places = Places(content)
@@ -203,6 +209,21 @@ def _is_wider(value: Any, most: int) -> bool:
             if type(inner) is dict or type(inner) is list
         ]
     return False
+
+
+def _long_string(content: bytes, most: int) -> int | None:
+    """Where the first string or key begins that has more than so many characters."""
+    if len(content) <= most:
+        return None
+    bare = content.replace(b"\\\\", b"..").replace(b'\\"', b"..") if b"\\" in content else content
+    parts, end = bare.split(b'"'), -1  # every other one is a string
+    if max(map(len, parts)) <= most:
+        return None
+    for number, part in enumerate(parts):
+        begin, end = end, end + 1 + len(part)
+        if number % 2 and len(part) > most and len(orjson.loads(content[begin : end + 1])) > most:
+            return begin
+    return None
 
 
 def _unread(issue: Issue, line: int = 1, column: int = 1) -> Reading:

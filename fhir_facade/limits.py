@@ -32,6 +32,7 @@ LIMITS: tuple[Limit, ...] = (
     Limit("Encoding, byte order marks and control characters of JSON", "RFC 8259", "json-not-json"),
     Limit("Levels of objects and lists in one another", f"{DEEPEST}", "json-too-deep"),
     Limit("Members of an object, or items of a list", "json_width", "json-too-wide"),
+    Limit("Characters of a string or of a key", "json_string", "json-string-too-long"),
     Limit("Values in all", "json_values", "json-too-many-values"),
     Limit("Keys that stand twice in an object", "none", "json-duplicate-key"),
     Limit("Entries of a transaction", "transaction_entries", "bundle-entries-too-many"),

@@ -110,6 +110,9 @@ class Settings(BaseSettings):
     json_width: int = Field(
         default=10_000, ge=100, description="Members of an object, or items of a list, in what is sent; else 413."
     )
+    json_string: int = Field(
+        default=1024 * 1024, ge=100, description="Characters of a string or of a key in what is sent; else 413."
+    )
     json_values: int = Field(default=1_000_000, ge=1000, description="Values in the JSON that is sent; else 413.")
     transaction_entries: int = Field(default=500, ge=1, description="Entries of the largest transaction that is taken.")
     batch_entries: int = Field(default=1000, ge=1, description="Entries of the largest batch that is taken.")

@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fhir_facade.json_places import LONG, MOST_MEMBERS, Places, locate
-from fhir_facade.json_text import DEEPEST, MOST_INDENTED, is_too_deep, keys_are_single, located, read_text
+from fhir_facade.json_text import DEEPEST, MOST_INDENTED, JsonLimits, is_too_deep, keys_are_single, located, read_text
 from fhir_facade.outcome import Issue
 
 
@@ -188,6 +188,23 @@ def test_numbers_of_many_digits_do_not_hang() -> None:
 def test_a_text_that_is_too_large_is_not_read() -> None:
     [(issue, _, _)] = read_text(b'{"a": "' + b"x" * 100 + b'"}', most=100).issues
     assert (issue.code, issue.facts["limit"]) == ("json-too-large", 100)
+
+
+@given(
+    st.lists(st.one_of(st.text(max_size=30), st.text('"\\\\å\n :', max_size=30)), max_size=6),
+    st.integers(0, 20),
+    st.booleans(),
+)
+def test_strings_and_keys_are_as_long_as_they_may_be(strings: list[str], most: int, escaped: bool) -> None:
+    whole = {string: [string, 1] for string in strings}
+    content = json.dumps(whole, ensure_ascii=escaped, indent=1).encode()
+    reading = read_text(content, limits=JsonLimits(string=most))
+    longer = [string for string in whole if len(string) > most]
+    assert (reading.resource is None) == bool(longer)
+    if longer:
+        [(issue, line, column)] = reading.issues
+        assert (issue.code, issue.facts["limit"], column) == ("json-string-too-long", most, 2)
+        assert line == 2 + 4 * list(whole).index(longer[0])
 
 
 # ---- depth

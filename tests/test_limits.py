@@ -23,7 +23,7 @@ from fhir_facade.wire_limits import URL_LIMIT
 WAIT = 60
 SMALL = {
     "header_bytes": 8192, "header_seconds": 1.5, "body_seconds": 0.4, "resource_bytes": 20_000, "bundle_bytes": 50_000,
-    "json_width": 100, "json_values": 2000, "transaction_entries": 3, "batch_entries": 4, "page_life": 1,
+    "json_width": 100, "json_values": 2000, "json_string": 5000, "transaction_entries": 3, "batch_entries": 4, "page_life": 1,
 }  # fmt: skip
 ENTRY = {"request": {"method": "GET", "url": "Patient"}}
 Address = tuple[str, int]
@@ -107,6 +107,7 @@ REQUESTS: dict[tuple[str, str], bytes] = {
     ("json-not-json", ""): post("/fhir/Patient", '{"resourceType":"Patient"}'.encode("utf-16")),
     ("json-too-deep", ""): post("/fhir/Patient", DEEP),
     ("json-too-wide", ""): post("/fhir/Patient", patient(name=[{"family": "Nor"}] * 101)),
+    ("json-string-too-long", ""): post("/fhir/Patient", patient(name=[{"family": "a" * 5001}])),
     ("json-too-many-values", ""): post("/fhir/Patient", patient(name=[[0] * 50] * 41)),
     ("json-duplicate-key", ""): post("/fhir/Patient", b'{"resourceType":"Patient","id":"1","id":"2"}'),
     ("bundle-entries-too-many", "transaction"): post("/fhir", bundle("transaction", 4)),

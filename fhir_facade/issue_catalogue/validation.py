@@ -38,6 +38,12 @@ ROWS: Rows = {
         "The JSON has more than {limit} values.", "JSON-en har flere enn {limit} verdier.",
         "Send less, or split it.", "Send mindre, eller del den opp.",
     ),
+    "json-string-too-long": (
+        "fatal", "too-long", 413,
+        "A string or a key of the JSON has more than {limit} characters.",
+        "En streng eller en nøkkel i JSON-en har flere enn {limit} tegn.",
+        "Shorten it.", "Kort den ned.",
+    ),
     "json-too-large": (
         "fatal", "too-long", 413,
         "The JSON is larger than {limit} bytes.", "JSON-en er større enn {limit} byte.",
