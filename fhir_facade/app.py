@@ -155,6 +155,7 @@ def _writing(store: Store, settings: Settings) -> Writing | None:
         settings.require_if_match,
         settings.resource_bytes,
         settings.bundle_bytes,
+        settings.batch_bytes if settings.batch_bytes > settings.bundle_bytes else 0,
         {"transaction": settings.transaction_entries, "batch": settings.batch_entries},
         outbox,
     )

@@ -31,11 +31,12 @@ _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL).sub
 
 _BOMS = ((b"\xef\xbb\xbf", "UTF-8"), (b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16"))
 
+AFTER_END = ("something follows its end", "noe følger etter slutten")
 # What orjson says, as (en, nb); what is not listed is told in one general sentence.
 REASONS = {
     "trailing comma is not allowed": ("a comma stands before the end", "et komma står før slutten"),
     "unexpected end of data": ("it ends too early", "den slutter for tidlig"),
-    "unexpected content after document": ("something follows its end", "noe følger etter slutten"),
+    "unexpected content after document": AFTER_END,
     "unexpected character, expected a string key": (
         "a key in double quotes was expected", "en nøkkel i doble anførselstegn var ventet"
     ),
@@ -55,6 +56,7 @@ REASONS = {
 GENERAL = ("it cannot be read from here on", "den kan ikke leses herfra")
 EMPTY = ("it is empty", "den er tom")
 NO_OBJECT = ("it is no object", "den er ikke et objekt")
+NOT_UTF8 = ("a byte is no UTF-8", "en byte er ikke UTF-8")
 CONSTANT = ("NaN and Infinity are no values of JSON", "NaN og Infinity er ikke verdier i JSON")
 
 
@@ -246,8 +248,7 @@ def _not_json(content: bytes, error: orjson.JSONDecodeError) -> tuple[Issue, int
     try:
         content.decode()
     except UnicodeDecodeError as fault:
-        text = ("a byte is no UTF-8", "en byte er ikke UTF-8")
-        return _json_issue(text), *Places(content).line_column(fault.start)
+        return _json_issue(NOT_UTF8), *Places(content).line_column(fault.start)
     if not content.strip(b" \t\r\n"):
         return _json_issue(EMPTY), 1, 1
     if "depth" in error.msg:

@@ -107,6 +107,11 @@ class Settings(BaseSettings):
     bundle_bytes: int = Field(
         default=16 * 1024 * 1024, ge=1024, description="Bytes of the largest batch or transaction that is taken."
     )
+    batch_bytes: int = Field(
+        default=256 * 1024 * 1024,
+        ge=0,
+        description="Bytes of the largest batch that is carried out some entries at a time. 0 turns that off.",
+    )
     json_width: int = Field(
         default=10_000, ge=100, description="Members of an object, or items of a list, in what is sent; else 413."
     )
@@ -115,7 +120,9 @@ class Settings(BaseSettings):
     )
     json_values: int = Field(default=1_000_000, ge=1000, description="Values in the JSON that is sent; else 413.")
     transaction_entries: int = Field(default=500, ge=1, description="Entries of the largest transaction that is taken.")
-    batch_entries: int = Field(default=1000, ge=1, description="Entries of the largest batch that is taken.")
+    batch_entries: int = Field(
+        default=1000, ge=1, description="Entries of the largest batch that is carried out as a whole."
+    )
     write_queue: int = Field(
         default=256, ge=1, le=100_000, description="Changes that may wait for their turn in one process; else 503."
     )

@@ -30,6 +30,7 @@ class Served:
 
     base: str
     resources: dict[str, dict[str, Resource]]
+    process_id: int
 
     def ids(self, resource_type: str, holds: Callable[[Resource], bool] = lambda _: True) -> set[str]:
         """The ids of the resources of a type for which something holds."""
@@ -65,7 +66,7 @@ def serving(folder: Path, mapping_set: MappingSet, patients: int = 30, expected:
             try:
                 assert found, line
                 assert httpx.get(f"{found[1]}/metadata", timeout=WAIT, trust_env=False).status_code == 200
-                yield Served(found[1], resources)
+                yield Served(found[1], resources, process.pid)
             finally:
                 process.send_signal(signal.SIGTERM)
                 process.wait(WAIT)

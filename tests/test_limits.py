@@ -23,6 +23,7 @@ from fhir_facade.wire_limits import URL_LIMIT
 WAIT = 60
 SMALL = {
     "header_bytes": 8192, "header_seconds": 1.5, "body_seconds": 0.4, "resource_bytes": 20_000, "bundle_bytes": 50_000,
+    "batch_bytes": 100_000,
     "json_width": 100, "json_values": 2000, "json_string": 5000, "transaction_entries": 3, "batch_entries": 4, "page_life": 1,
 }  # fmt: skip
 ENTRY = {"request": {"method": "GET", "url": "Patient"}}
@@ -101,7 +102,8 @@ REQUESTS: dict[tuple[str, str], bytes] = {
     ("headers-too-slow", ""): b"GET /fhir/metadata HTTP/1.1\r\nHost: x\r\n",
     ("body-too-slow", ""): post("/fhir/Patient", b"{", size=100),
     ("body-too-large", "resource"): post("/fhir/Patient", patient(language="a" * 21_000)),
-    ("body-too-large", "Bundle"): post("/fhir", bundle("batch", 1, language="a" * 51_000)),
+    ("body-too-large", "Bundle"): post("/fhir", bundle("transaction", 1, language="a" * 51_000)),
+    ("body-too-large", "in parts"): post("/fhir", bundle("batch", 1, language="a" * 101_000)),
     ("coding-unsupported", ""): post("/fhir/Patient", b"x", "Content-Encoding: br"),
     ("body-not-unpacked", ""): post("/fhir/Patient", gzip.compress(patient())[:-9], "Content-Encoding: gzip"),
     ("json-not-json", ""): post("/fhir/Patient", '{"resourceType":"Patient"}'.encode("utf-16")),
@@ -111,7 +113,7 @@ REQUESTS: dict[tuple[str, str], bytes] = {
     ("json-too-many-values", ""): post("/fhir/Patient", patient(name=[[0] * 50] * 41)),
     ("json-duplicate-key", ""): post("/fhir/Patient", b'{"resourceType":"Patient","id":"1","id":"2"}'),
     ("bundle-entries-too-many", "transaction"): post("/fhir", bundle("transaction", 4)),
-    ("bundle-entries-too-many", "batch"): post("/fhir", bundle("batch", 5)),
+    ("bundle-entries-too-many", "batch"): post("/fhir", bundle("batch", 5), "Idempotency-Key: one"),
     ("search-too-complex", "Parameters"): form("&".join(["_id=a"] * 100)),
     ("search-too-complex", "Values"): form("_id=" + ",".join("a" * 1000)),
 }

@@ -35,12 +35,16 @@ class Asked(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a Bundle asks for. `leads` and `asks` have, by the number of an entry, where its links lead."""
+    """What a Bundle asks for. `leads` and `asks` have, by the number of an entry, where its links lead.
+
+    `first` is the number of the first entry, which is not 0 where these are a part of a batch.
+    """
 
     type: str
     entries: tuple[Entry, ...]
     leads: Mapping[int, Sequence[Led]]
     asks: Mapping[int, Sequence[Asked]]
+    first: int = 0
 
     @property
     def faults(self) -> tuple[Issue, ...]:
@@ -48,14 +52,17 @@ class Plan:
         return tuple(issue for entry in self.entries for issue in entry.issues if issue.is_error)
 
 
-def plan_of(bundle: Any, *, bases: Collection[str] = (), most: Mapping[str, int] = MOST_ENTRIES) -> Plan:
+def plan_of(
+    bundle: Any, *, bases: Collection[str] = (), most: Mapping[str, int] = MOST_ENTRIES, first: int = 0
+) -> Plan:
     """Judge a Bundle; `bases` are the URLs that this server is known by, without a slash at the end.
 
-    Refused when it is no batch or transaction, or has more entries than `most` says for its type.
+    `first` is the number of its first entry, where it is a part of a batch. Refused when it is no batch or transaction,
+    or has more entries than `most` says for its type.
     """
     entries_said = _entries(bundle, most)
     bundle_type = str(bundle["type"])
-    judged = [entry_of(number, said, bundle_type, bases) for number, said in enumerate(entries_said)]
+    judged = [entry_of(number, said, bundle_type, bases) for number, said in enumerate(entries_said, first)]
     names = Names(judged)
     leads, asks, between = dict[int, list[Led]](), dict[int, list[Asked]](), dict[int, list[Issue]]()
     for entry in judged:
@@ -68,7 +75,7 @@ def plan_of(bundle: Any, *, bases: Collection[str] = (), most: Mapping[str, int]
         for number, issue in _repeated(judged):
             between[number].append(issue)
     entries = tuple(replace(entry, issues=(*entry.issues, *between[entry.number])) for entry in judged)
-    return Plan(bundle_type, entries, leads, asks)
+    return Plan(bundle_type, entries, leads, asks, first)
 
 
 def _entries(bundle: Any, most: Mapping[str, int]) -> Sequence[Any]:
@@ -114,7 +121,7 @@ def _followed(
         if led is not None and (bundle_type == "transaction" or led.entry == entry.number):
             leads.append(led)
         elif led is not None:
-            if link.text.startswith(PLACEHOLDERS) or entries[led.entry].method == "POST":
+            if link.text.startswith(PLACEHOLDERS) or entries[led.entry - entries[0].number].method == "POST":
                 issues.append(Issue("entry-reference-in-batch", at, {"entry": led.entry}))
         elif link.kind in POINTING and link.text.startswith(PLACEHOLDERS):
             issues.append(Issue("entry-reference-unknown", at))

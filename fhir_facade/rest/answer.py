@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import orjson
 
@@ -26,13 +26,17 @@ FIXED: tuple[Header, ...] = (
 
 
 class Answer:
-    """What goes back over HTTP; Content-Length and X-Request-Id are added by the lane."""
+    """What goes back over HTTP; Content-Length and X-Request-Id are added by the lane.
 
-    __slots__ = ("body", "headers", "status")
+    `pieces` are the body where it is made while it is sent, else None.
+    """
+
+    __slots__ = ("body", "headers", "pieces", "status")
 
     def __init__(self, status: int, body: bytes, *headers: Header) -> None:
         self.status = status
         self.body = body
+        self.pieces: AsyncIterator[bytes] | None = None
         self.headers: list[Header] = [*FIXED, *headers]
 
 

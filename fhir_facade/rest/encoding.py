@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
+from collections.abc import AsyncIterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -65,6 +66,18 @@ def compressed(body: bytes, coding: str) -> bytes:
     if coding == ZSTD:
         return zstandard.ZstdCompressor(level=LEVEL).compress(body)
     return zlib.compress(body, LEVEL, _GZIP_FORM) if coding == GZIP else body
+
+
+async def encoded_pieces(pieces: AsyncIterator[bytes], coding: Coding) -> AsyncIterator[bytes]:
+    """What is made bit by bit, in a coding other than identity."""
+    packer = (
+        zstandard.ZstdCompressor(level=LEVEL).compressobj()
+        if coding.name == ZSTD
+        else zlib.compressobj(LEVEL, zlib.DEFLATED, _GZIP_FORM)
+    )
+    async for piece in pieces:
+        yield packer.compress(piece)
+    yield packer.flush()
 
 
 async def encode(answer: Answer, coding: Coding) -> None:

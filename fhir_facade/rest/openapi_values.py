@@ -15,6 +15,8 @@ from fhir_facade.rest.capabilities import MODES
 from fhir_facade.rest.lineage import FORMS
 from fhir_facade.rest.measures import KINDS as REPORTED
 from fhir_facade.rest.negotiation import FORMATS, JSON, NDJSON, XML
+from fhir_facade.rest.npr_check import FORMS as CHECK_FORMS
+from fhir_facade.rest.npr_told import LEVELS
 from fhir_facade.rest.parameters import TOTALS
 from fhir_facade.rest.subset import SUMMARIES
 from fhir_facade.rest.validation import MODES as VALIDATED_FOR
@@ -72,7 +74,12 @@ _SEARCHED = {"date": "search-date", "token": "search-token", "composite": "searc
 _FORMATS = {JSON: (JSON, "application/fhir+json"), XML: (XML, "application/fhir+xml")}
 _LINES = (NDJSON, "application/fhir+ndjson")
 _CODES: Mapping[str, Sequence[str]] = {"_total": TOTALS, "form": FORMS, "mode": MODES}
-_INPUT_CODES: Mapping[str, Sequence[str]] = {"mode": VALIDATED_FOR, "reportType": tuple(REPORTED)}
+_INPUT_CODES: Mapping[str, Sequence[str]] = {
+    "form": CHECK_FORMS,
+    "level": LEVELS,
+    "mode": VALIDATED_FOR,
+    "reportType": tuple(REPORTED),
+}
 
 
 def of_search(kind: str, example: str) -> dict[str, Any]:

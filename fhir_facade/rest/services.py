@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol
 from zoneinfo import ZoneInfo
 
 from fhir_facade.bundles.plan import MOST_ENTRIES
@@ -107,9 +107,16 @@ class SearchableStore(Protocol):
 
 
 class Request:
-    """One HTTP request without the framework; header names are lower-case bytes."""
+    """One HTTP request without the framework; header names are lower-case bytes.
 
-    __slots__ = ("body", "compartment", "format", "headers", "id", "method", "query", "request_id", "type", "version")
+    `file` holds the body where that is larger than what is held in memory, and `first_entry` is the number of the first
+    entry in the body, where that is a part of a batch.
+    """
+
+    __slots__ = (
+        "body", "compartment", "file", "first_entry", "format", "headers", "id", "method", "query", "request_id",
+        "type", "version",
+    )  # fmt: skip
 
     def __init__(self, method: str, query: bytes, headers: dict[bytes, bytes], request_id: str) -> None:
         self.method = method
@@ -122,6 +129,8 @@ class Request:
         self.compartment = ""
         self.body: bytes | None = None
         self.format = "json"
+        self.file: BinaryIO | None = None
+        self.first_entry = 0
 
 
 OSLO = ZoneInfo("Europe/Oslo")
@@ -146,7 +155,8 @@ class Writing:
 
     `remainder` is what becomes of elements that no row takes. `create_on_update` lets an update make what is not
     there, `must_match` wants If-Match of every change. `most_entries` are those of a Bundle, by its type;
-    `most_bytes` and `most_bundle_bytes` those of one resource or patch, and of a Bundle. `outbox` is where the record
+    `most_bytes` and `most_bundle_bytes` those of one resource or patch, and of a Bundle; `most_batch_bytes` those of a
+    batch that is carried out some entries at a time, 0 where none is. `outbox` is where the record
     system is told of changes from, None where it is not told.
     """
 
@@ -157,6 +167,7 @@ class Writing:
     must_match: bool = False
     most_bytes: int = 1024 * 1024
     most_bundle_bytes: int = 16 * 1024 * 1024
+    most_batch_bytes: int = 0
     most_entries: Mapping[str, int] = field(default_factory=lambda: MOST_ENTRIES)
     outbox: Outbox | None = None
 

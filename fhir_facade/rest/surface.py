@@ -6,16 +6,20 @@ https://hl7.org/fhir/R4/http.html
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import secrets
 import string
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import replace
+from functools import partial
+from io import BytesIO
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from fhir_facade.mapping.translating import translations
 from fhir_facade.outcome import Issue, Refused
+from fhir_facade.rest import large_batches
 from fhir_facade.rest.access_log import AccessLog
 from fhir_facade.rest.admission import Admission
 from fhir_facade.rest.answer import Answer, outcome_answer
@@ -26,7 +30,7 @@ from fhir_facade.rest.capabilities import capabilities, capability_statement
 from fhir_facade.rest.changes import CHANGES
 from fhir_facade.rest.changes import TAKES as CHANGE_TAKES
 from fhir_facade.rest.compartments import search_compartment
-from fhir_facade.rest.encoding import GZIP, IDENTITY, ZSTD, accepted_coding, encode
+from fhir_facade.rest.encoding import GZIP, IDENTITY, ZSTD, accepted_coding, encode, encoded_pieces
 from fhir_facade.rest.everything import EVERYTHING
 from fhir_facade.rest.formats import FORMAT_NAMED, choose_format, given_as, of_faults
 from fhir_facade.rest.forwarded import Proxies, base_url_of, client_of
@@ -223,25 +227,76 @@ class FhirLane:
             row = ROUTER.row_for(request, scope["path"][len(PREFIX) :], services)
             route = row.template
             if row.takes_body:
-                limit = _limit(row, services)
-                request.body = await body_of(request.headers, receive, limit, self._body_seconds)
+                await self._take_body(row, services, request, receive)
             if b"accept" in request.headers or FORMAT_NAMED(request.query) or row.takes_body:
                 choose_format(request, row)
-            if self._threads is None or not row.reads:
-                answer = answered(row, services, request)
+            if request.file is not None:
+                answer = await large_batches.begun(request.file, services, request, partial(self._part, row, services))
             else:
-                answer = await self._threads.run(row, answered, services, request)
+                answer = await self._run(row, services, request)
         except Refused as refused:
             answer = _fault(request, refused.issues, refused.status)
         except ClientLeft:
             return
         except Exception as error:
-            self._log.failure(route, request.request_id, error)
-            issue = Issue("internal-error", "", {"request_id": request.request_id})
-            answer = _fault(request, [issue], 500)
-        await self._send(answer, request, send)
+            answer = self._failed(route, request, error)
+        if answer.pieces is None:
+            await self._send(answer, request, send)
+        else:
+            await self._send_pieces(answer, answer.pieces, request, receive, send)
+        if request.file is not None:
+            request.file.close()
         if self._log.each_request:
             self._log.request(request.method, PREFIX + route, answer.status, perf_counter() - began, request.request_id)
+
+    async def _take_body(self, row: Interaction, services: Services, request: Request, receive: Receive) -> None:
+        """Read the body of a request, or the file that a batch lies in which is not carried out as a whole."""
+        larger = large_batches.larger_than(row, services, request)
+        body = await body_of(request.headers, receive, _limit(row, services), self._body_seconds, larger)
+        if not isinstance(body, bytes):
+            request.file = body
+        elif larger is not None and large_batches.has_many_entries(services, body):
+            request.file = BytesIO(body)
+        else:
+            request.body = body
+
+    async def _run(self, row: Interaction, services: Services, request: Request) -> Answer:
+        if self._threads is None or not row.reads:
+            return answered(row, services, request)
+        return await self._threads.run(row, answered, services, request)
+
+    async def _part(self, row: Interaction, services: Services, request: Request) -> Answer:
+        """What a part of a batch answers; Refused when there is no room for it."""
+        try:
+            return await self._run(row, services, request)
+        except Refused:
+            raise
+        except Exception as error:
+            return self._failed(row.template, request, error)
+
+    def _failed(self, route: str, request: Request, error: Exception) -> Answer:
+        self._log.failure(route, request.request_id, error)
+        return _fault(request, [Issue("internal-error", "", {"request_id": request.request_id})], 500)
+
+    async def _send_pieces(
+        self, answer: Answer, pieces: AsyncIterator[bytes], request: Request, receive: Receive, send: Send
+    ) -> None:
+        """Send what is made on the way, until its end or until the client is gone."""
+        coding = accepted_coding(request.headers.get(b"accept-encoding", b""))
+        headers = [*answer.headers, (b"x-request-id", request.request_id.encode())]
+        if coding is not None and coding.name != IDENTITY:
+            headers.append((b"content-encoding", coding.name.encode()))
+            pieces = encoded_pieces(pieces, coding)
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        gone = asyncio.ensure_future(receive())
+        try:
+            async for piece in pieces:
+                if gone.done():
+                    return
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            gone.cancel()
 
     async def _send(self, answer: Answer, request: Request, send: Send) -> None:
         if b"accept-encoding" in request.headers:

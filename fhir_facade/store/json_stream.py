@@ -15,6 +15,7 @@ from fhir_facade.outcome import Issue, Refused
 
 PIECE = 1 << 16  # bytes that are read at a time
 LONGEST = 1 << 18  # letters of a value that is surely taken whole; one of twice as many is not
+MARGIN = 16  # letters before the end that may be the beginning of something
 DEEPEST = 100
 SPACE = " \t\n\r"
 
@@ -26,15 +27,15 @@ _decoder = json.JSONDecoder()
 
 
 class JsonStream:
-    """Walks through JSON: `members` and `items` open, `value` takes whole, `skip` leaves out.
+    """Walks through JSON: `members` and `items` open, `value` and `text` take whole, `skip` leaves out.
 
     Whoever is given a member or an item must take or skip its value before asking for the next. Refused with
-    file:line at the first fault of the JSON.
+    file:line at the first fault of the JSON. A value of `longest` letters is surely taken whole.
     """
 
-    def __init__(self, source: BinaryIO, file: str) -> None:
+    def __init__(self, source: BinaryIO, file: str, longest: int = LONGEST) -> None:
         self.file = file
-        self._source = source
+        self._source, self._longest = source, longest
         self._decode = codecs.getincrementaldecoder("utf-8-sig")()
         self._text, self._at, self._ended = "", 0, False
         self._line, self._counted = 1, 0  # the line at a place of the text
@@ -73,9 +74,17 @@ class JsonStream:
         """The next value, whole; Refused when it is too long for that."""
         found = self.ahead()
         if found is None:
-            raise Refused(Issue("line-too-long", f"{self.file}:{self.line}", {"most": LONGEST}))
+            raise Refused(Issue("line-too-long", f"{self.file}:{self.line}", {"most": self._longest}))
         self._at = found[1]
         return found[0]
+
+    def text(self) -> str | None:
+        """The next value as it is written; None when it is too long for that."""
+        found = self.ahead()
+        if found is None:
+            return None
+        begin, self._at = self._at, found[1]
+        return self._text[begin : self._at]
 
     def ahead(self) -> tuple[Any, int] | None:
         """The next value and where it ends, without taking it; None when it is too long to be taken whole."""
@@ -85,7 +94,9 @@ class JsonStream:
             try:
                 value, end = _decoder.raw_decode(self._text, self._at)
             except json.JSONDecodeError as error:
-                if len(self._text) - self._at > LONGEST:
+                if error.pos < len(self._text) - MARGIN and not error.msg.startswith("Unterminated"):
+                    raise self._refused(error) from None
+                if len(self._text) - self._at > self._longest:
                     return None
                 if not self._more(len(self._text) - self._at):
                     raise self._refused(error) from None
