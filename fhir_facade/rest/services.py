@@ -182,7 +182,8 @@ class Services:
     resources of `mapping_set`. `writing` is None where the server is for reading only. `json_limits` are those
     of what is sent to be stored. `npr_rules` are the registry's, read when they are first needed; at most
     `npr_patients` are judged by them in one answer. `indicators` are counted over at most
-    `most_measured` patients.
+    `most_measured` patients. `bad_row` logs a record that cannot be rendered, `failed` a fault of ours that is told
+    inside an answer.
     """
 
     mapping_set: MappingSet
@@ -206,6 +207,7 @@ class Services:
     indicators: Indicators = field(default_factory=Indicators)
     most_measured: int = MOST_MEASURED
     bad_row: Callable[[str, str, BaseException], None] = lambda mapping, row, error: None
+    failed: Callable[[str, str, BaseException], None] = lambda route, request_id, error: None
 
     @property
     def known(self) -> Known | None:

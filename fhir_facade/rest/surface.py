@@ -162,7 +162,7 @@ class FhirLane:
         self._admission = admission or Admission()
         self._body_seconds = body_seconds
         self._by_base: dict[str, tuple[Services, Services]] = {}  # base URL → the services it was made of, those made
-        self.services = replace(services, bad_row=self._log.bad_row)
+        self.services = replace(services, bad_row=self._log.bad_row, failed=self._log.failure)
         self.services = self.services_with(services.mapping_set)
         self._request_ids = map("{}-{:x}".format, itertools.repeat(secrets.token_hex(6)), itertools.count(1))
 

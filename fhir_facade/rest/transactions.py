@@ -11,7 +11,7 @@ from fhir_facade.bundles.answers import Result, at_entry, refused
 from fhir_facade.bundles.entries import Entry
 from fhir_facade.bundles.order import order_of
 from fhir_facade.contracts import Separately
-from fhir_facade.outcome import Refused
+from fhir_facade.outcome import Issue, Refused
 from fhir_facade.rest.answer import Answer
 from fhir_facade.rest.bundle_run import Reading, Run
 from fhir_facade.rest.change_queue import MOST_TOGETHER
@@ -78,12 +78,22 @@ def _batched(run: Run) -> Answer:
 
 
 def _committed_together(run: Run, entries: Sequence[Entry]) -> dict[int, Result]:
-    """What came of some entries of a batch; each is undone by itself, and the disk is written to once."""
+    """What came of some entries of a batch; each is undone by itself, and the disk is written to once.
+
+    What fails them all is told by each of them: others of the batch may have been stored before.
+    """
     try:
-        with run.writing.store.together():
+        try:
+            with run.writing.store.together():
+                return {entry.number: _alone(run, entry) for entry in entries}
+        except Separately:
             return {entry.number: _alone(run, entry) for entry in entries}
-    except Separately:
-        return {entry.number: _alone(run, entry) for entry in entries}
+    except Refused as fault:
+        return {entry.number: _refused_alone(entry, fault) for entry in entries}
+    except Exception as error:
+        run.services.failed("/", run.request.request_id, error)
+        told = Refused(Issue("internal-error", "", {"request_id": run.request.request_id}))
+        return {entry.number: _refused_alone(entry, told) for entry in entries}
 
 
 def _alone(run: Run, entry: Entry) -> Result:

@@ -17,6 +17,7 @@ from fhir_facade.contracts import Resource
 from fhir_facade.mapping.mapping_set import MappingSet
 from fhir_facade.outcome import Issue, Refused
 from fhir_facade.rest import large_batches
+from fhir_facade.rest.change_queue import MOST_TOGETHER
 from fhir_facade.rest.paging import PageTokens
 from fhir_facade.rest.services import Services, Writing
 from fhir_facade.rest.surface import FhirLane
@@ -225,9 +226,11 @@ def test_a_request_that_is_refused_has_one_refusal(services: Services, store: St
     assert store.count(PATIENT) == 0
 
 
-def test_a_part_that_fails_is_told_by_each_of_its_entries(
-    services: Services, store: Store, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("in_parts", "together"), [(True, ENTRIES), (False, MOST_TOGETHER)])
+def test_what_fails_some_entries_is_told_by_each_of_them(
+    store: Store, mapping_set: MappingSet, monkeypatch: pytest.MonkeyPatch, in_parts: bool, together: int
 ) -> None:
+    services = services_of(store, mapping_set, in_parts=in_parts)
     real, count = store._connections.commit, 0
 
     def commit(connection: Any) -> bool:
@@ -239,13 +242,13 @@ def test_a_part_that_fails_is_told_by_each_of_its_entries(
         return done
 
     monkeypatch.setattr(store._connections, "commit", commit)
-    entries = sent(services, batch(created(3 * ENTRIES))).json()["entry"]
+    entries = sent(services, batch(created(3 * together))).json()["entry"]
     statuses = [each["response"]["status"][:3] for each in entries]
-    assert statuses == ["201"] * ENTRIES + ["500"] * ENTRIES + ["201"] * ENTRIES
-    assert {each["response"]["outcome"]["resourceType"] for each in entries[ENTRIES : 2 * ENTRIES]} == {
-        "OperationOutcome"
-    }
-    assert store.count(PATIENT) == 2 * ENTRIES
+    assert statuses == ["201"] * together + ["500"] * together + ["201"] * together
+    told = [each["response"]["outcome"]["issue"][0] for each in entries[together : 2 * together]]
+    assert [each["expression"] for each in told] == [[f"Bundle.entry[{n}]"] for n in range(together, 2 * together)]
+    assert {each["code"] for each in told} == {"exception"}
+    assert store.count(PATIENT) == 2 * together
 
 
 def test_a_part_for_which_there_is_no_room_waits(
