@@ -47,7 +47,7 @@ class CareDates:
 
     lasts = False
 
-    def __init__(self, plan: SearchPlan, others: Referring, span: Range) -> None:
+    def __init__(self, plan: SearchPlan, others: Referring | SearchPlan, span: Range) -> None:
         self._plan, self._others, self._span = plan, others, span
 
     def sources(self, resource_type: str) -> Sequence[Source]:

@@ -1,4 +1,4 @@
-"""$everything: all that belongs to one patient or stay, and what that refers to, each resource once.
+"""$everything: all that belongs to one patient or stay, or to all patients, and what that refers to, each once.
 
 https://hl7.org/fhir/R4/operation-patient-everything.html, operation-encounter-everything.html. The order is total, so
 that pages hold each resource once: first the compartment, its middle before the rest, type by type; then what lies
@@ -33,6 +33,7 @@ from fhir_facade.rest.search import INCLUDED, entries_of, searchset
 from fhir_facade.rest.services import Interaction, Request, Services
 
 if TYPE_CHECKING:
+    from fhir_facade.mapping.following import Referring
     from fhir_facade.mapping.mapping_set import CompiledMapping
     from fhir_facade.mapping.to_where import SearchPlan
     from fhir_facade.rest.services import Searches
@@ -55,21 +56,25 @@ OF_CARE: Mapping[str, tuple[str, str, str]] = {
 }
 TAKES = {PATIENT: {**OF_CARE, **OF_ALL}, ENCOUNTER: OF_ALL}
 MEANS = {
-    PATIENT: "All that belongs to a patient, and what it refers to, each resource once.",
+    PATIENT: "All that belongs to a patient, and what it refers to, each resource once; without an id of all patients.",
     ENCOUNTER: "All that belongs to a stay, and what it refers to, each resource once.",
 }
 
 
 def everything(services: Services, request: Request) -> Answer:
-    """Answer the Bundle of one page of all that belongs to the resource of this type and id."""
+    """Answer the Bundle of one page of all that belongs to the resource of this type and id, or to all of the type."""
     inputs = Inputs(f"{request.type}/${CODE}", TAKES[request.type], repeatable=frozenset({TYPE}))
     given = read_inputs(request, inputs)
     compartment = compartments(services.mapping_set.search).get(request.type)
     if compartment is None:
         facts = {"type": request.type, "allowed": list(compartments(services.mapping_set.search))}
         raise Refused(Issue("compartment-unknown", "", facts))
-    mapping, record = look_up(services.mapping_set, services.store, request.type, request.id)
-    whole = _whole(services, compartment, (mapping, record), given, f"{request.type}/{request.id}/${CODE}")
+    whole: Everything | EverythingOfAll
+    if request.id:
+        middle = look_up(services.mapping_set, services.store, request.type, request.id)
+        whole = _whole(services, compartment, middle, given, f"{request.type}/{request.id}/${CODE}")
+    else:
+        whole = _whole_of_all(services, compartment, given, f"{request.type}/${CODE}")
     asked = _asked(services, request, given)
     asked, _, start = opened(services, whole, asked, hidden=False)
     page, outside = whole.page(start, asked.count)
@@ -105,25 +110,42 @@ def _whole(
     path: str,
 ) -> Everything:
     """What is asked for; Refused when a type is named that is never part of it."""
-    search, faults = services.mapping_set.search, list[Issue]()
+    search = services.mapping_set.search
     mapping, record = middle
     place = (mapping.name, record["$key"])
-    within = compartment.within(search, *place)
-    inside: Searches = within
-    if given.get("start") or given.get("end"):
-        first, last = date_range(given.text("start")), date_range(given.text("end"))
-        inside = CareDates(search, within, Range(first.low if first else LOWEST, last.high if last else HIGHEST))
-    served = types_of(search, compartment.type)
-    named = [each for value in given.get(TYPE) or () for each in value.split(",")]
-    types = named_types(served, [",".join(named)] if named else [], faults)
-    if faults:
-        raise Refused(*faults)
+    inside = _cared_for(search, compartment.within(search, *place), given)
+    types = _types(search, compartment, given)
     people = compartments(search).get(PATIENT)
     persons = {place} if mapping.resource_type == PATIENT else set()
     if people and not persons:
         persons = people.middles(mapping.resource_type, record)
     since = given.text("_since")
     return Everything(services, path, compartment, inside, types, since, Persons(people, frozenset(persons)))
+
+
+def _whole_of_all(services: Services, compartment: Compartment, given: Arguments, path: str) -> EverythingOfAll:
+    """What is asked for of all patients; Refused when a type is named that is never part of it."""
+    search = services.mapping_set.search
+    types = _types(search, compartment, given)
+    return EverythingOfAll(services, path, compartment, _cared_for(search, search, given), types, given.text("_since"))
+
+
+def _cared_for(search: SearchPlan, others: Referring | SearchPlan, given: Arguments) -> Searches:
+    """The searches of others within the days of care that are asked for."""
+    if not (given.get("start") or given.get("end")):
+        return others
+    first, last = date_range(given.text("start")), date_range(given.text("end"))
+    return CareDates(search, others, Range(first.low if first else LOWEST, last.high if last else HIGHEST))
+
+
+def _types(search: SearchPlan, compartment: Compartment, given: Arguments) -> tuple[str, ...]:
+    """The types that are asked for; Refused when one of them is never part of it."""
+    faults = list[Issue]()
+    named = [each for value in given.get(TYPE) or () for each in value.split(",")]
+    types = named_types(types_of(search, compartment.type), [",".join(named)] if named else [], faults)
+    if faults:
+        raise Refused(*faults)
+    return types
 
 
 @lru_cache(maxsize=16)
@@ -259,13 +281,52 @@ class Everything:
             after = page.matches[-1].position
 
 
+@dataclass(frozen=True, slots=True)
+class EverythingOfAll:
+    """All of the types that belong to patients, and of those that these refer to, type by type.
+
+    With so many, what nobody refers to is not looked for: a unit without patients is there too.
+    """
+
+    services: Services
+    path: str
+    compartment: Compartment
+    inside: Searches
+    types: Sequence[str]
+    since: str
+
+    def read(self, services: Services, pairs: Pairs, *, lenient: bool) -> Asked:
+        """As Everything."""
+        raise Refused(Issue("page-token-invalid", PAGE))
+
+    def find(self, services: Services, asked: Asked, query: Query) -> Page:
+        """As Everything."""
+        return self.page(Start(query.after, query.backward), query.count)[0]
+
+    def explain(self, services: Services, asked: Asked, query: Query) -> list[Explained]:
+        """As Everything."""
+        return []
+
+    def page(self, start: Start, count: int) -> tuple[Page, int]:
+        """One page, and how many resources at its end are of the second section."""
+        clauses = (Clause("_lastUpdated", (f"ge{self.since}",)),) if self.since else ()
+        query = Query("", (), (), count, tuple(start.position or ()), False, start.backward)
+        page = find_across(self.services.store, self.inside, dict.fromkeys(self.types, clauses), query)
+        mappings = self.services.mapping_set.mappings
+        outside = (mappings[each.mapping].resource_type not in self.compartment.types for each in page.matches)
+        return page, sum(outside)
+
+
 EVERYTHING = tuple(
     Interaction(
-        CODE, method, f"/{resource_type}/{{id}}/${CODE}", everything, MEANS[resource_type],
+        CODE, method, template, everything, MEANS[resource_type],
         takes_body=method == "POST", operation=f"{CANONICAL}{resource_type}-{CODE}",
         takes=TAKES[resource_type], answers=("Bundle",), reads="page",
     )
-    for resource_type in TAKES
+    for resource_type, template in (
+        (PATIENT, f"/{PATIENT}/{{id}}/${CODE}"), (PATIENT, f"/{PATIENT}/${CODE}"),
+        (ENCOUNTER, f"/{ENCOUNTER}/{{id}}/${CODE}"),
+    )
     for method in ("GET", "POST")
 )  # fmt: skip
 """The rows of the surface."""

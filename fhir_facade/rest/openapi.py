@@ -129,6 +129,8 @@ def _operation(mapping_set: MappingSet, row: Interaction, place: Place) -> dict[
     parameters = list(_parameters(mapping_set, row, place))
     on_instances = row.operation and "{id}" in row.template
     level = "instance" if on_instances and (resource_type in CANONICAL_TYPES or row.code in JUDGING) else ""
+    if row.code == EVERYTHING and not on_instances:
+        level = "of-all"
     if _is_conditional(row):
         level = "by-search"
     form = row.takes_body and row.code not in (*CHANGES, "transaction")

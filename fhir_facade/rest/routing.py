@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from fhir_facade.mapping.findings import nearest
 from fhir_facade.outcome import Issue, Refused
@@ -44,12 +44,14 @@ class Router:
         size, first, last = len(segments), segments[0], segments[-1]
         judging = last == VALIDATE and size > 1  # of any type of R4; what is stored is of a type that is served
         shapes = self._shapes_of("" if judging else first or ROOT)
-        methods = shapes.get((size, last)) or (None if size > 2 and last[:1] in "$_" else shapes.get((size, "")))
+        is_operation = size == 2 and last[:1] == "$" and first in types  # else it would be read as an id
+        is_named = is_operation or (size > 2 and last[:1] in "$_")
+        methods = shapes.get((size, last)) or (None if is_named else shapes.get((size, "")))
         if methods is None or (not first and size > 1):
-            raise Refused(self._unrouted(first, last, types))
+            raise Refused(self._unrouted(segments, types))
         if first in CANONICAL_TYPES:
             if last[:1] == "$" and (size, last) not in shapes:  # else it would be read as an id
-                raise Refused(self._unrouted(first, last, types))
+                raise Refused(self._unrouted(segments, types))
             request.type = first
         elif first and (1, "") in shapes:
             if not (judging and size == 2 and is_resource_type(first)):
@@ -67,11 +69,13 @@ class Router:
     def _shapes_of(self, first: str) -> Shapes:
         return self._shapes.get(first) or self._shapes[ANY_TYPE]
 
-    def _unrouted(self, first: str, last: str, types: Mapping[str, object]) -> Issue:
-        """The issue for a path of no row: an operation that the type lacks, or nothing at all."""
+    def _unrouted(self, segments: Sequence[str], types: Mapping[str, object]) -> Issue:
+        """The issue for a path of no row: an operation that is not there, or nothing at all."""
+        first, last = segments[0], segments[-1]
         if not last.startswith("$") or not (first in types or first in CANONICAL_TYPES):
             return Issue("path-unknown")
-        rows = [row for methods in self._shapes_of(first).values() for row in methods.values()]
+        shapes = self._shapes_of(first).items()
+        rows = [row for (size, _), methods in shapes if size == len(segments) for row in methods.values()]
         allowed = sorted({f"${row.code}" for row in rows if row.operation})
         facts = {"type": first, "name": shown(last), "allowed": allowed, "nearest": nearest(shown(last), allowed)}
         return Issue("operation-unknown", "", facts)

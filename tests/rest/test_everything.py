@@ -78,6 +78,44 @@ def test_everything_is_the_compartment_and_what_it_refers_to(ask: Ask, middles: 
         assert [each["resource"] for each in bundle["entry"]] == [stock[name] for name in matches + beside]
 
 
+@pytest.mark.parametrize("count", ["", "&_count=7"])
+def test_everything_of_all_patients_holds_that_of_each(ask: Ask, stock: Resources, count: str) -> None:
+    path = f"/fhir/Patient/$everything?_pretty=false{count}"
+    matches, beside = ([each for page in walk(ask, path, mode) for each in page] for mode in ("match", "include"))
+    assert len({*matches, *beside}) == len(matches) + len(beside)
+    types, reached = {name.split("/")[0] for name in matches}, {name.split("/")[0] for name in beside}
+    assert {"Patient", "Encounter", "Condition"} <= types and reached == {"Location", "Organization"}
+    assert {*matches} == {name for name in stock if name.split("/")[0] in types}
+    assert {*beside} == {name for name in stock if name.split("/")[0] in reached}
+    for patient in (name for name in stock if name.startswith("Patient/")):
+        (whole,) = walk(ask, f"/fhir/{patient}/$everything")
+        assert {*whole} <= {*matches, *beside}
+        assert [name for name in matches if name in whole] + [name for name in beside if name in whole] == whole
+
+
+def test_all_patients_are_asked_for_as_one_is(ask: Ask, stock: Resources) -> None:
+    (whole,) = walk(ask, "/fhir/Patient/$everything")
+    chosen = [name for name in whole if name.split("/")[0] in ("Encounter", "Organization")]
+    assert walk(ask, "/fhir/Patient/$everything?_type=Organization,Encounter") == [chosen]
+    at = stock[whole[0]]["meta"]["lastUpdated"]
+    assert walk(ask, f"/fhir/Patient/$everything?_since={at}") == [whole]
+    assert walk(ask, "/fhir/Patient/$everything?_since=2026-01-01T10:00:01Z") == [[]]
+    day = next(span for name in whole if name.startswith("Encounter/") and (span := days(stock[name], stock)))[0]
+    (kept,) = walk(ask, f"/fhir/Patient/$everything?start={day}&end={day}", "match")
+    types = {name.split("/")[0] for name in walk(ask, "/fhir/Patient/$everything", "match")[0]}
+    said = {name: days(stock[name], stock) for name in whole if name.split("/")[0] in types}
+    assert kept == [name for name, span in said.items() if not span or within(span, day, day)] != list(said)
+    posted = ask("POST", "/fhir/Patient/$everything", content=b"_type=Encounter", headers=FORM).json()
+    assert named(posted) == [name for name in chosen if name.startswith("Encounter/")]
+
+
+def test_a_token_of_all_patients_is_good_for_them_only(ask: Ask, stock: Resources) -> None:
+    further = link(ask("GET", "/fhir/Patient/$everything?_count=1").json(), "next") or ""
+    one = next(name for name in stock if name.startswith("Patient/"))
+    for moved in (further.replace("Patient/$", one + "/$"), further + "&_type=Encounter", further.replace("/$", "?")):
+        assert ask("GET", moved).status_code == 400
+
+
 def test_everything_of_a_patient_names_places_and_units(ask: Ask, stock: Resources) -> None:
     types = set()
     for name in stock:
@@ -256,6 +294,10 @@ def test_a_token_is_good_for_its_own_question_only(ask: Ask, stock: Resources) -
     [
         ("Patient/nobody/$everything", 404, "not-found", "Patient"),
         ("Encounter/nobody/$everything", 404, "not-found", "Encounter"),
+        ("Encounter/$everything", 404, "operation-unknown", "$everything"),
+        ("Patient/$everything?_count=0", 400, "input-invalid", "_count"),
+        ("Patient/$everything?_type=Practitioner", 400, "type-not-searched", "Organization"),
+        (f"Patient/$everything?_type={PERSON}", 400, "person-number-in-url", ""),
         ("Condition/{id}/$everything", 404, "operation-unknown", "$lineage"),
         ("Patient/{id}/$everything?_tpe=Encounter", 400, "input-unknown", "_type"),
         ("Patient/{id}/$everything?_type=Encuonter", 400, "type-not-searched", "Encounter"),

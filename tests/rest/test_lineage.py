@@ -129,7 +129,7 @@ def test_a_client_that_has_it_is_told_so_and_head_is_the_same_without_the_body(a
         ("GET", "/fhir/Encounter/a_b/$lineage", 400, "id-invalid"),
         ("GET", "/fhir/Encuonter/1/$lineage", 404, "type-unknown"),
         ("GET", "/fhir/Encounter/1/$lineag", 404, "operation-unknown"),
-        ("GET", "/fhir/Encounter/$lineage", 400, "id-invalid"),
+        ("GET", "/fhir/Encounter/$lineage", 404, "operation-unknown"),
         ("POST", "/fhir/Encounter/1/$lineage", 405, "method-not-allowed"),
         ("GET", "/fhir/Encounter/ID/$lineage?form=graph", 400, "search-value-invalid"),
         ("GET", "/fhir/Encounter/ID/$lineage?path=", 400, "search-value-invalid"),
