@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import os
+import random
+import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +17,12 @@ import httpx
 import pytest
 
 from fhir_facade.contracts import Resource
+from fhir_facade.json_text import read_text
 from fhir_facade.mapping.mapping_set import MappingSet
 from fhir_facade.outcome import Issue, Refused
 from fhir_facade.rest import large_batches
 from fhir_facade.rest.change_queue import MOST_TOGETHER
+from fhir_facade.rest.large_batches import begins_as_batch
 from fhir_facade.rest.paging import PageTokens
 from fhir_facade.rest.services import Services, Writing
 from fhir_facade.rest.surface import FhirLane
@@ -26,10 +31,13 @@ from fhir_facade.store.location import Location
 from fhir_facade.store.opening import open_store
 from fhir_facade.store.records import SqliteStore, Store
 from tests.bundles.case_files import BASE, id_of, resource
+from tests.malformed.test_malformed import damaged
 from tests.served import serving
 
 WHOLE, LARGEST, ENTRIES = 10_000, 400_000, 7
 PATIENT = "pasient"
+MANGLED = int(os.environ.get("MALFORMED", "600")) // 4
+SEED = int(os.environ.get("SEED", "0")) or secrets.randbelow(2**32)
 
 
 @pytest.fixture
@@ -345,3 +353,22 @@ def test_entries_of_a_batch_are_committed_together_where_they_can_be(
     assert statuses == ["201", "201", "422", "201", "201"]
     assert commits == ([True] if not refused else [False] + [True] * 4)
     assert store.count(PATIENT) == 4
+
+
+def test_a_text_is_taken_when_the_strict_reader_takes_it(services: Services, store: Store) -> None:
+    """Whatever happened to a text on its way: it is refused as a whole, or it is JSON without a fault."""
+    print("seed", SEED)
+    draw, before, seen = random.Random(SEED), store.digest(history=True), set[int]()
+    whole = batch(created(ENTRIES + 1))
+    for _ in range(MANGLED):
+        body = damaged(whole, draw)
+        strictly = read_text(body)
+        answer = sent(services, body, query="?_dryrun=true")
+        said = answer.json()
+        assert said["resourceType"] == ("Bundle" if answer.status_code == 200 else "OperationOutcome"), body
+        assert answer.status_code < 500, (body, said)
+        if begins_as_batch(body) and body.count(b'"request"') > ENTRIES:
+            assert (answer.status_code == 200) == (strictly.resource is not None and not strictly.issues), (body, said)
+            seen.add(answer.status_code)
+    assert {200, 400} <= seen
+    assert store.digest(history=True) == before
