@@ -19,13 +19,14 @@ import orjson
 from fhir_facade.bundles.answers import status_text
 from fhir_facade.json_text import AFTER_END, GENERAL, NOT_UTF8, JsonLimits, Placed, read_text
 from fhir_facade.outcome import Issue, Refused, operation_outcome
-from fhir_facade.rest.answer import Answer
+from fhir_facade.rest.answer import Answer, pretty
 from fhir_facade.rest.bodies import HEAD, Larger
 from fhir_facade.rest.changes import refusal
 from fhir_facade.rest.encoding import GZIP, IDENTITY, ZSTD, accepted_coding
 from fhir_facade.rest.idempotency import HEADER as IDEMPOTENCY_KEY
 from fhir_facade.rest.inbound import Unreadable
 from fhir_facade.rest.negotiation import JSON, language
+from fhir_facade.rest.numbers import dumps, loads
 from fhir_facade.rest.services import Interaction, Request, Services
 from fhir_facade.store.json_stream import JsonStream
 
@@ -133,10 +134,10 @@ async def _patiently(asked: Request, run: Run) -> Answer:
 
 
 def _entries(body: bytes) -> bytes:
-    """The entries of an answer without what is around them."""
-    if not body.startswith(ANSWER_BEGIN):
-        raise ValueError("an answer to a batch begins otherwise")
-    return body[len(ANSWER_BEGIN) : -len(END)]
+    """The entries of an answer without what is around them; each indented by itself where the answer is."""
+    if body.startswith(ANSWER_BEGIN):
+        return body[len(ANSWER_BEGIN) : -len(END)]
+    return b",\n".join(pretty(dumps(each)) for each in loads(body)["entry"])
 
 
 def _failed(answer: Answer, count: int) -> bytes:

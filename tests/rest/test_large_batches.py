@@ -123,6 +123,7 @@ FORMS: dict[str, Callable[[bytes], tuple[bytes, dict[str, Any]]]] = {
     "packed": lambda body: (gzip.compress(body[:100]) + gzip.compress(body[100:]), {"content_encoding": "gzip"}),
     "answered packed": lambda body: (body, {"accept_encoding": "gzip"}),
     "answered as zstd": lambda body: (body, {"accept_encoding": "zstd"}),
+    "indented": lambda body: (body, {"query": "?_pretty=true"}),
     "preferring all": lambda body: (body, {"prefer": "return=representation"}),
     "preferring outcomes": lambda body: (body, {"prefer": "return=OperationOutcome", "accept_language": "nb"}),
 }
