@@ -258,7 +258,7 @@ def _parameters(mapping_set: MappingSet, row: Interaction, place: Place) -> Iter
                 "name": code,
                 "in": "query",
                 "description": described(parameter),
-                "schema": of_search(parameter.type, parameter.example),
+                "schema": of_search(parameter.type, parameter.example, parameter.targets),
             }
     for name, (kind, example, meaning) in _taken(row, place).items():
         if kind in IN_A_BODY:

@@ -44,6 +44,11 @@ _TOKEN = f"(?:{_LETTER}+(?:{_BAR}{_LETTER}*)?|{_BAR}{_LETTER}+)"
 _INNER = f"(?:[^,|$\\\\{_CONTROL}]|\\\\[^{_CONTROL}])"
 _PART = f"(?:{_INNER}+(?:{_BAR}{_INNER}*)?|{_BAR}{_INNER}+)"
 
+# A slash is never guarded: a backslash before it is the end of what stands there.
+_PLAIN = f"(?:[^,/\\\\{_CONTROL}]|\\\\[^/{_CONTROL}])"
+_PATH = f"(?:{_PLAIN}|\\\\?/)"
+_ABSOLUTE = f"{_PATH}*\\\\?://{_PATH}*\\\\?/"
+
 _PATTERNS = {"instant": f"^{_INSTANT}$", "dateTime": f"^(?:{_INSTANT}|{_DAY})$", "date": f"^{_SPAN}$"}
 
 VALUES: Mapping[str, dict[str, Any]] = {
@@ -82,10 +87,18 @@ _INPUT_CODES: Mapping[str, Sequence[str]] = {
 }
 
 
-def of_search(kind: str, example: str) -> dict[str, Any]:
-    """The schema of a search parameter of an R4 type."""
+def of_search(kind: str, example: str, targets: Sequence[str] = ()) -> dict[str, Any]:
+    """The schema of a search parameter of an R4 type; `targets` are those that a reference may be to."""
+    if kind == "reference" and targets:
+        return {"type": "string", "pattern": reference_pattern(targets), "examples": [example], "x-fhir-type": kind}
     name = _SEARCHED.get(kind, "search-text")
     return {"$ref": f"#/components/schemas/{name}", "examples": [example], "x-fhir-type": kind}
+
+
+def reference_pattern(targets: Sequence[str]) -> str:
+    """What values of references to these types look like: id, Type/id or an absolute URL, separated by commas."""
+    lead = f"(?:(?:{'|'.join(targets)})/|{_ABSOLUTE})?"
+    return f"^(?:{lead}{_PLAIN}+,)*{lead}(?:{_PLAIN}+\\\\?|\\\\)$"
 
 
 def of_result(name: str, kind: str, example: str, types: Sequence[str], *, lines: bool, counting: bool) -> Any:

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fhir_facade.mapping.search_values import date_range, date_value, guarded_split, token_value
+from fhir_facade.mapping.search_values import date_range, date_value, guarded_split, reference_value, token_value
 from fhir_facade.outcome import Refused
-from fhir_facade.rest.openapi_values import VALUES, listed, of_input, of_result, of_search
+from fhir_facade.rest.openapi_values import VALUES, listed, of_input, of_result, of_search, reference_pattern
 from fhir_facade.rest.parameters import values_of
 from fhir_facade.rest.parameters_in import READ
 
+TARGETS = ("Patient", "Group")
 NEVER = re.compile(r"-03-\d\dT02:\d\d(:\d\d(\.\d+)?)?(,|$)")
 """An hour of March that may not have been: no pattern holds the days on which clocks change."""
 
@@ -69,6 +70,28 @@ def test_a_date_is_read_if_the_schema_has_it(text: str) -> None:
 @example("a,\\")
 def test_a_token_is_read_if_the_schema_has_it(text: str) -> None:
     assert allowed("search-token", text) == reads_tokens(text)
+
+
+def reads_references(text: str) -> bool:
+    return all(each and readable(read_reference, each) for each in values_of(text))
+
+
+def read_reference(text: str) -> None:
+    kind, _ = reference_value("subject", text)
+    if kind is not None and "://" not in kind and kind not in TARGETS:
+        raise ValueError(kind)
+
+
+@given(st.lists(st.sampled_from(["Patient", "Group", "Patent", "a", "\\", "/", "://", ":", ",", "|", "å"]), max_size=8))
+@example(["Patient/", "a"])
+@example(["\\", "/", "\\"])
+@example(["a", "://", "a", "/", "\\"])
+@example(["a", "\\", "://", "/", "a"])
+@example(["Patient/", "\\"])
+@example(["Patient", "\\", "/", "a"])
+def test_a_reference_is_read_if_the_schema_has_it(parts: list[str]) -> None:
+    text = "".join(parts)
+    assert (re.search(reference_pattern(TARGETS).removesuffix("$") + r"\Z", text) is not None) == reads_references(text)
 
 
 @given(st.text("a|$\\,", max_size=9))
