@@ -113,7 +113,7 @@ class PostgresConnections:
                 yield connection
                 connection.commit()
             finally:
-                _rolled_back(connection)
+                connection.roll_back()
 
     @contextmanager
     def one_read(self) -> Iterator[ReadingConnection]:
@@ -326,7 +326,7 @@ def _begun(pool: ConnectionPool[Any]) -> psycopg.Connection[Any]:
             return raw
 
 
-def _rolled_back(connection: PostgresConnection | ReadingConnection) -> None:
+def _rolled_back(connection: PostgresConnection) -> None:
     """End a transaction that was not committed; a connection that is lost has none."""
     if connection.in_transaction:
         with suppress(psycopg.Error):

@@ -7,6 +7,7 @@ interpreter's lock.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -101,6 +102,15 @@ class ReadingConnection:
             self._judged(self.raw.pgconn.exec_(b"COMMIT"))
         except psycopg.Error as error:
             self._tell(error)
+
+    def roll_back(self) -> None:
+        """End a transaction that was not committed.
+
+        Not by the driver: it has the server forget what is prepared after a ROLLBACK, and that is ours here.
+        """
+        if self.in_transaction:
+            with suppress(psycopg.Error):  # a connection that is lost has no transaction
+                self.raw.pgconn.exec_(b"ROLLBACK")
 
     def _again(self, work: Callable[[], pq.abc.PGresult]) -> pq.abc.PGresult:
         began = self.in_transaction

@@ -13,7 +13,7 @@ from sqlalchemy import select
 from fhir_facade.mapping.kinds import Kinds
 from fhir_facade.outcome import Refused
 from fhir_facade.settings import Settings
-from fhir_facade.store import postgres_connections
+from fhir_facade.store import postgres_connections, postgres_reading
 from fhir_facade.store.dialects import among
 from fhir_facade.store.location import Location
 from fhir_facade.store.postgres import PostgresStore
@@ -133,6 +133,22 @@ def test_a_statement_that_takes_too_long_is_given_up_and_the_connection_is_used_
     with hasty._connections.snapshot() as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
     hasty.close()
+
+
+@pytest.mark.parametrize("fails", ["by itself", "by a statement"])
+def test_reads_that_are_given_up_and_new_statements_cost_the_others_nothing(
+    store: PostgresStore, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    monkeypatch.setattr(postgres_reading, "STATEMENTS", 5)
+    for number in range(30):
+        statement, given = f"SELECT {number} FROM ward WHERE name = $1", ("West",)
+        with pytest.raises((ValueError, psycopg.Error)), store.snapshot() as connection:
+            assert connection.execute(statement, given).fetchone() == (number,)
+            if fails == "by a statement":
+                connection.execute("SELECT 1/0", ())
+            raise ValueError("given up")
+        with store.snapshot() as connection:
+            assert connection.execute(statement, given).fetchone() == (number,)
 
 
 def test_a_second_writer_is_refused_when_the_first_does_not_finish(
